@@ -1,0 +1,27 @@
+-- Dead letters: what could not be stored, with its bytes, so that it can be read, mended and replayed.
+--
+-- ORDER BY (source, reject_time): people list them by sender, newest last; rejection_id makes a re-sent event one letter.
+CREATE TABLE events_rejected
+(
+    rejection_id   String,
+    source         LowCardinality(String),
+    origin         String,
+    row            UInt64,
+    reason         LowCardinality(String),
+    field          LowCardinality(String),
+    message        String,
+    payload        String,
+    mapping        String,
+    reject_time    DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY (source, reject_time, rejection_id);
+
+-- Letters that a replay resolved; append-only, so that nothing is ever rewritten.
+CREATE TABLE events_replayed
+(
+    rejection_id   String,
+    replay_time    DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY rejection_id;
