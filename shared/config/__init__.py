@@ -1,0 +1,1 @@
+"""Settings of the workspace and the shipped questions, read strictly."""
