@@ -1,0 +1,1 @@
+"""What a running Oriel says of itself: logs and metrics."""
