@@ -164,7 +164,7 @@ class JobStore:
             running = set(self._running)
             self._changed.notify_all()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        wait(running, timeout=grace_seconds)
+        wait([future for future in running if not future.cancelled()], timeout=grace_seconds)
 
     def _run(self, name: str, work: Work, stop: threading.Event) -> None:
         with self._changed:
