@@ -11,26 +11,23 @@ _FORMAT = "{asctime}{levelname}{name}{message}"
 _NAMES = {"asctime": "time", "levelname": "level", "name": "logger"}
 
 
-def formatter() -> logging.Formatter:
-    """Return the one formatter of all logs."""
-    made = JsonFormatter(_FORMAT, style="{", rename_fields=_NAMES, datefmt="%Y-%m-%dT%H:%M:%S%z")
-    assert isinstance(made, logging.Formatter)
-    return made
-
-
 def configure(file: Path | None = None, *, stream: TextIO | None = None) -> logging.Handler:
     """Send every log line of this process to a file, or else to a stream (standard error).
 
     Returns:
         The handler, so that whoever configured it can take it away and close it.
     """
-    handler: logging.Handler
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(file, encoding="utf-8", delay=True)
-    else:
-        handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(formatter())
+    if file is None:
+        return attach(logging.StreamHandler(stream or sys.stderr))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return attach(logging.FileHandler(file, encoding="utf-8", delay=True))
+
+
+def attach(handler: logging.Handler) -> logging.Handler:
+    """Send every log line of this process to a handler, formatted; return the handler."""
+    handler.setFormatter(
+        JsonFormatter(_FORMAT, style="{", rename_fields=_NAMES, datefmt="%Y-%m-%dT%H:%M:%S%z")
+    )
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
