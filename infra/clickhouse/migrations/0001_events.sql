@@ -4,7 +4,7 @@
 -- contiguous run; anonymous events (user_key = 0) lie together, sorted by visitor.
 -- PARTITION BY month: retention drops whole months, and an insert of one day's events touches one partition.
 -- No TTL here: retention is a workspace setting, applied by dropping partitions.
-CREATE TABLE events
+CREATE TABLE IF NOT EXISTS events
 (
     message_id     String,
     source         LowCardinality(String),

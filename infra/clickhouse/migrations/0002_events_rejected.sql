@@ -1,7 +1,7 @@
 -- Dead letters: what could not be stored, with its bytes, so that it can be read, mended and replayed.
 --
 -- ORDER BY (source, reject_time): people list them by sender, newest last; rejection_id makes a re-sent event one letter.
-CREATE TABLE events_rejected
+CREATE TABLE IF NOT EXISTS events_rejected
 (
     rejection_id   String,
     source         LowCardinality(String),
@@ -18,7 +18,7 @@ ENGINE = MergeTree
 ORDER BY (source, reject_time, rejection_id);
 
 -- Letters that a replay resolved; append-only, so that nothing is ever rewritten.
-CREATE TABLE events_replayed
+CREATE TABLE IF NOT EXISTS events_replayed
 (
     rejection_id   String,
     replay_time    DateTime64(3, 'UTC')

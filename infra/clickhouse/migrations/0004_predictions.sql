@@ -2,7 +2,7 @@
 --
 -- ORDER BY (model_version, as_of, user_key): a batch writes and is checked for by its first two columns; the ledger joins
 -- the third to events.
-CREATE TABLE predictions
+CREATE TABLE IF NOT EXISTS predictions
 (
     prediction_id        String,
     user_key             UInt64,
