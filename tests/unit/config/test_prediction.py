@@ -1,0 +1,84 @@
+from datetime import timedelta
+
+import pytest
+
+from shared.config.prediction import Condition, load_shipped, parse_prediction
+from shared.errors import InvalidArgumentError, NotFoundError
+
+CHURN = """
+name: churn_90d
+target: {kind: churn}
+eligible: orders_ever >= 1
+horizon: 90d
+as_of: {every: 30d, gap: 0d}
+folds: auto
+features: [rfm, windows, trends]
+model: {type: mlp}
+"""
+
+
+@pytest.mark.parametrize("name", ["churn_90d", "value_90d", "segment_90d"])
+def test_every_shipped_file_is_valid_and_asks_about_90_days(name):
+    question = load_shipped(name)
+    assert question.name == name
+    assert question.target.kind == name.split("_")[0]
+    assert question.horizon == timedelta(days=90)
+    assert question.as_of.every == timedelta(days=30)
+    assert question.features == ("rfm", "windows", "trends")
+
+
+def test_an_unknown_shipped_name_is_not_found_and_the_others_are_named():
+    with pytest.raises(NotFoundError, match="churn_90d, segment_90d, value_90d"):
+        load_shipped("../secrets")
+
+
+def test_what_is_left_out_has_a_simple_default():
+    question = parse_prediction("name: a\ntarget: {kind: value}\nhorizon: 4w\n")
+    assert question.horizon == timedelta(days=28)
+    assert question.eligible.conditions == ()
+    assert question.folds == "auto"
+    assert question.model == {"type": "mlp"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("horizon: 90d", "horizont: 90d"), "horizont.*did you mean 'horizon'"),
+        (("horizon: 90d", "horizon: 90d\nmodell: {type: mlp}"), "did you mean 'model'"),
+        (("every: 30d", "evry: 30d"), r"as_of\.evry.*did you mean 'every'"),
+        (("kind: churn", "kind: chrun"), "did you mean 'churn'"),
+        (("kind: churn", "kind: sentiment"), "cannot be predicted yet; use churn, value, segment"),
+        (("kind: churn", "kind: churn, days: 3"), r"target\.days.*did you mean 'kind'"),
+        (("orders_ever >= 1", "order_ever >= 1"), "did you mean 'orders_ever'"),
+        (("orders_ever >= 1", "orders_ever => 1"), "write 'feature >= number'"),
+        (("orders_ever >= 1", "orders_ever >= 1 or views_30d > 2"), "joined by 'and'"),
+        (("horizon: 90d", "horizon: 90"), "such as 90d or 12w"),
+        (("horizon: 90d", "horizon: 0d"), "between 1d"),
+        (("horizon: 90d", "horizon: 90d\nhorizon: 30d"), "given twice"),
+        (("folds: auto", "folds: 0"), "'auto' or a whole number"),
+        (("[rfm, windows, trends]", "[rfm, window]"), "did you mean 'windows'"),
+        (("[rfm, windows, trends]", "[rfm, rfm]"), "named twice"),
+        (("{type: mlp}", "mlp"), "mapping with a 'type'"),
+        (("name: churn_90d\n", ""), "name: it is required"),
+        (("name: churn_90d", "name: ../x"), "lower case letters"),
+        (("name: churn_90d", "{"), "not YAML"),
+    ],
+)
+def test_a_mistake_is_refused_by_name_with_what_would_be_right(change, message):
+    assert change[0] in CHURN
+    with pytest.raises(InvalidArgumentError, match=message) as caught:
+        parse_prediction(CHURN.replace(*change))
+    assert caught.value.reason == "PREDICTION_FILE_INVALID"
+
+
+def test_conditions_are_joined_by_and():
+    question = parse_prediction(CHURN.replace(">= 1", ">= 2 and recency_days < 365.5"))
+    assert question.eligible.conditions == (
+        Condition("orders_ever", ">=", 2.0),
+        Condition("recency_days", "<", 365.5),
+    )
+    assert str(question.eligible) == "orders_ever >= 2 and recency_days < 365.5"
+
+
+def test_a_missing_value_never_makes_eligible():
+    assert not Condition("recency_days", "<", 10.0).holds(float("nan"))
