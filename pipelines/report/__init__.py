@@ -10,15 +10,18 @@ from pipelines.report.inputs import (
     WindowSales,
     WorkspaceTotals,
 )
+from pipelines.report.write import ReportFiles, write_report
 
 __all__ = [
     "DatasetFacts",
     "ModelFacts",
     "MonthSales",
     "RejectCount",
+    "ReportFiles",
     "ReportInputs",
     "WindowSales",
     "WorkspaceTotals",
     "totals_of",
     "window_sales",
+    "write_report",
 ]
