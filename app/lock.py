@@ -27,8 +27,8 @@ class Holder:
 class HomeLock:
     """The held lock; the system lets go of it however the process ends."""
 
-    def __init__(self, stream: TextIO, holder: Holder) -> None:
-        self._stream, self._holder = stream, holder
+    def __init__(self, descriptor: int, holder: Holder) -> None:
+        self._descriptor, self._holder = descriptor, holder
         self._write(holder)
 
     def publish(self, address: str) -> None:
@@ -37,25 +37,25 @@ class HomeLock:
 
     def release(self) -> None:
         """Let go of the folder."""
-        self._stream.truncate(0)
-        self._stream.close()
+        os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
 
     def _write(self, holder: Holder) -> None:
         # One write of a fixed place: a reader sees the old text or the new one.
         text = json.dumps(asdict(holder))
-        os.pwrite(self._stream.fileno(), text.ljust(512).encode(), 0)
+        os.pwrite(self._descriptor, text.ljust(512).encode(), 0)
 
 
 def acquire(path: Path, command: str) -> HomeLock | None:
     """Take the lock; None when another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    stream = path.open("a+", encoding="utf-8")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        stream.close()
+        os.close(descriptor)
         return None
-    return HomeLock(stream, Holder(os.getpid(), command))
+    return HomeLock(descriptor, Holder(os.getpid(), command))
 
 
 def holder_of(path: Path) -> Holder | None:

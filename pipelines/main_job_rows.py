@@ -1,9 +1,9 @@
-"""The rows of predictions.csv: what the job says of every known customer, by the id of the source."""
+"""The rows of predictions.csv: what the job says of every known customer."""
 
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -38,37 +38,27 @@ def shown_id(user_key: int, source_id: str, *, keep_ids: bool) -> str:
     return f"{user_key:016x}"
 
 
-def predictions_csv(
-    predictions: pa.Table, source_ids: Mapping[int, str], *, keep_ids: bool
-) -> bytes:
+def predictions_csv(predictions: pa.Table, shown_ids: Mapping[int, str]) -> bytes:
     """Return the file, a row a customer, ordered by the id shown.
 
     Args:
         predictions: Columns of the `predictions` table.
-        source_ids: Id at the source by user_key.
-        keep_ids: Whether e-mail addresses and phone numbers are written as they are.
+        shown_ids: What each user_key is called in files.
     """
-    rows = sorted(_row(row, source_ids, keep_ids) for row in predictions.to_pylist())
-    return csv_bytes(COLUMNS, rows)
-
-
-def csv_bytes(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> bytes:
-    """Return a CSV file with a header, in UTF-8 with Unix line ends."""
+    rows = sorted(_row(row, shown_ids) for row in predictions.to_pylist())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow(COLUMNS)
     writer.writerows(rows)
     return text.getvalue().encode()
 
 
-def _row(row: Mapping[str, Any], source_ids: Mapping[int, str], keep_ids: bool) -> list[str]:
-    key = row["user_key"]
-    probability: Callable[[float], str] = "{:.6f}".format
+def _row(row: Mapping[str, Any], shown_ids: Mapping[int, str]) -> list[str]:
     return [
-        shown_id(key, source_ids.get(key, ""), keep_ids=keep_ids),
-        probability(row["active_probability"]),
+        shown_ids[row["user_key"]],
+        f"{row['active_probability']:.6f}",
         f"{row['expected_value_micros'] / 1e6:.4f}",
-        *(probability(value) for value in row["segment_probabilities"]),
+        *(f"{value:.6f}" for value in row["segment_probabilities"]),
         "true" if row["eligible"] else "false",
         row["ineligible_reason"],
     ]
