@@ -1,0 +1,166 @@
+"""Writes a dataset folder that is there whole or not at all."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shared.dataset.arrays import DatasetArrays, to_arrow
+from shared.dataset.manifest import MANIFEST_FILE, Manifest, Statistics, to_json
+
+
+class DatasetWriter:
+    """Takes shards in order, then a manifest; nothing shows under the folder's name before that.
+
+    Args:
+        folder: Where the dataset shall be; one that is there is replaced.
+        feature_names: Columns of the matrix.
+    """
+
+    def __init__(self, folder: Path, feature_names: tuple[str, ...]) -> None:
+        self._folder = folder
+        self._partial = folder.with_name(f".{folder.name}.partial")
+        self._names = feature_names
+        self._hash = _ContentHash(feature_names)
+        self._statistics = _RunningStatistics(len(feature_names))
+        self._shards: list[str] = []
+        self._row_count = self._user_count = 0
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(parents=True)
+
+    def __enter__(self) -> "DatasetWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def append(self, arrays: DatasetArrays) -> None:
+        """Write one shard; its users follow those of the last one and are in no other."""
+        shard = f"shard-{len(self._shards):05d}.arrow"
+        canonical(arrays.features)
+        batch = to_arrow(arrays)
+        with (
+            pa.OSFile(str(self._partial / shard), "wb") as sink,
+            pa.ipc.new_file(sink, batch.schema) as file,
+        ):
+            file.write_batch(batch)
+        self._shards.append(shard)
+        self._hash.update(arrays)
+        self._statistics.update(arrays.features)
+        self._row_count += len(arrays)
+        self._user_count += int(np.count_nonzero(np.diff(arrays.user_keys))) + (len(arrays) > 0)
+
+    def finish(self, manifest: Callable[["Written"], Manifest]) -> Manifest:
+        """Write the manifest and let the dataset appear.
+
+        Args:
+            manifest: Makes the manifest out of what was written.
+        """
+        statistics = dict(zip(self._names, self._statistics.result(), strict=True))
+        made = manifest(
+            Written(
+                tuple(self._shards),
+                self._row_count,
+                self._user_count,
+                self._hash.hexdigest(),
+                statistics,
+            )
+        )
+        (self._partial / MANIFEST_FILE).write_text(to_json(made), encoding="utf-8")
+        for path in self._partial.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._partial.rename(self._folder)
+        return made
+
+
+class Written:
+    """What was written, for the manifest."""
+
+    def __init__(
+        self,
+        shards: tuple[str, ...],
+        row_count: int,
+        user_count: int,
+        content_hash: str,
+        statistics: dict[str, Statistics],
+    ) -> None:
+        self.shards, self.row_count, self.user_count = shards, row_count, user_count
+        self.content_hash, self.statistics = content_hash, statistics
+
+
+def canonical(features: npt.NDArray[np.float32]) -> None:
+    """Give every missing value and every zero the same bits, in place."""
+    np.add(features, np.float32(0.0), out=features)
+    features[np.isnan(features)] = np.nan
+
+
+class _ContentHash:
+    """SHA-256 over the values of each column, so that cutting into shards does not show."""
+
+    def __init__(self, feature_names: tuple[str, ...]) -> None:
+        self._schema = hashlib.sha256("\n".join(feature_names).encode()).digest()
+        self._columns = [hashlib.sha256() for _ in range(6)]
+
+    def update(self, arrays: DatasetArrays) -> None:
+        for digest, column in zip(self._columns, arrays.columns(), strict=True):
+            if column is not None:
+                digest.update(np.ascontiguousarray(column).view(np.uint8).reshape(-1).data)
+
+    def hexdigest(self) -> str:
+        whole = hashlib.sha256(self._schema)
+        for digest in self._columns:
+            whole.update(digest.digest())
+        return whole.hexdigest()
+
+
+class _RunningStatistics:
+    """Count, sums and extremes of each column; 64 bits, in the order of the shards."""
+
+    def __init__(self, width: int) -> None:
+        self._count = np.zeros(width, np.int64)
+        self._rows = 0
+        self._sum = np.zeros(width)
+        self._square = np.zeros(width)
+        self._min = np.full(width, np.inf)
+        self._max = np.full(width, -np.inf)
+
+    def update(self, features: npt.NDArray[np.float32]) -> None:
+        self._rows += len(features)
+        for column in range(features.shape[1]):
+            values = features[:, column].astype(np.float64)
+            values = values[~np.isnan(values)]
+            if len(values) == 0:
+                continue
+            self._count[column] += len(values)
+            self._sum[column] += values.sum()
+            self._square[column] += np.square(values).sum()
+            self._min[column] = min(self._min[column], values.min())
+            self._max[column] = max(self._max[column], values.max())
+
+    def result(self) -> list[Statistics]:
+        known = np.maximum(self._count, 1)
+        mean = self._sum / known
+        std = np.sqrt(np.maximum(self._square / known - mean**2, 0.0))
+        return [
+            Statistics(
+                mean=float(mean[column]),
+                std=float(std[column]),
+                min=float(self._min[column]) if self._count[column] else 0.0,
+                max=float(self._max[column]) if self._count[column] else 0.0,
+                missing=int(self._rows - self._count[column]),
+            )
+            for column in range(len(mean))
+        ]
