@@ -2,6 +2,7 @@
 
 import ipaddress
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -63,7 +64,10 @@ class RunningServer:
         for service in self._services:
             service.close(grace)  # ends watched work, and with it the calls that watch
         stopped.wait(grace + 1.0)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        # Not for ever: a handler may wait for a query that only the closing warehouse ends.
+        ending = threading.Thread(target=self._pool.shutdown, daemon=True)
+        ending.start()
+        ending.join(grace + 1.0)
 
     def wait(self) -> None:
         """Block until the server has stopped."""
