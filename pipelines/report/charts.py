@@ -15,7 +15,7 @@ from pipelines.report.findings import Findings, SalesBar
 from pipelines.report.inputs import ReportInputs
 from pipelines.report.quality import MODELS, Quality
 
-WIDE, HALF, NARROW = 760, 400, 300
+WIDE, HALF, NARROW = 940, 470, 360
 
 Row = Mapping[str, Any]
 
@@ -86,7 +86,7 @@ def segment_chart(rows: Sequence[Row]) -> Chart:
         f"{numbers.percent(row['spend'])} of expected spend"
         for row in rows
     )
-    return _one(specs.segments(flat, HALF - 60), f"Value segments. {told}.")
+    return _one(specs.segments(flat, HALF), f"Value segments. {told}.")
 
 
 def gain_chart(quality: Quality) -> Chart:
@@ -157,7 +157,7 @@ def model_chart(quality: Quality) -> Chart:
                 }
             )
     told = "; ".join(f"{row['model']} {numbers.score(row['auc'])}" for row in rows)
-    return _one(specs.models(rows, HALF - 60), f"AUC with its 95% range: {told}.")
+    return _one(specs.models(rows, HALF), f"AUC with its 95% range: {told}.")
 
 
 def wilson(share: float, count: float, z: float = 1.96) -> tuple[float, float]:
@@ -177,7 +177,11 @@ def wilson(share: float, count: float, z: float = 1.96) -> tuple[float, float]:
 def _parts(bar: SalesBar) -> list[tuple[str, float | None]]:
     if bar.is_forecast:
         return [("expected from customers known today", bar.known_micros)]
-    known = "known customers" if bar.new_micros is None else "customers known at the start"
+    known = (
+        "known customers, new ones too"
+        if bar.new_micros is None
+        else "customers known at the start"
+    )
     return [
         (known, bar.known_micros),
         ("customers new in these days", bar.new_micros),

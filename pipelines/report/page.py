@@ -24,7 +24,7 @@ from pipelines.report.quality import MODELS, Quality
 from pipelines.report.words import GLOSSARY, history_days, words_of
 
 TEMPLATES = Path(__file__).parent / "templates"
-TOP = 10
+TOP = 8
 
 # A first month that starts by its third day is whole: shops rest on the first of January.
 _WHOLE_FROM_DAY = 3
@@ -149,13 +149,14 @@ def _charts(
         }
         for row in segments
     ]
+    has_segments = bool(findings.headline.customer_count and findings.headline.expected_micros)
     has_auc = any(row.title == "AUC" for row in quality.rows)
     has_months = len(inputs.totals.months) > 1
     return {
         "sales": charts.sales_chart(inputs, findings),
         "months": charts.month_chart(inputs, partial_months(inputs)) if has_months else None,
         "histogram": charts.histogram_chart(findings),
-        "segments": charts.segment_chart(shares),
+        "segments": charts.segment_chart(shares) if has_segments else None,
         "gain": charts.gain_chart(quality) if quality.lift else None,
         "lift": charts.lift_chart(quality) if quality.lift else None,
         "calibration": charts.calibration_chart(quality) if quality.calibration else None,

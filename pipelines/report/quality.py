@@ -50,6 +50,7 @@ class MetricRow:
     meaning: str
     measures: tuple[Measure, ...]
     best: int | None
+    decimals: int
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _row(
     if not known:
         return None
     best = values.index(max(known)) if len(known) > 1 else None
-    return MetricRow(title, meaning, measures, best)
+    return MetricRow(title, meaning, measures, best, decimals=2 if name == "mae" else 3)
 
 
 def _measure(metrics: Mapping[str, Mapping[str, Any]], model: str, name: str) -> Measure:

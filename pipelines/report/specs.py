@@ -15,6 +15,7 @@ _CONFIG: Spec = {
     "background": "transparent",
     "font": FONT,
     "padding": 4,
+    "autosize": {"type": "fit-x", "contains": "padding"},
     "view": {"stroke": None},
     "axis": {
         "labelColor": MUTED,
@@ -47,7 +48,7 @@ def sales(rows: Sequence[Mapping[str, Any]], currency: str, width: int) -> Spec:
     colours = {
         "expected from customers known today": TEAL,
         "customers known at the start": TEAL_SOFT,
-        "known customers": TEAL_SOFT,
+        "known customers, new ones too": "#abc3a0",
         "customers new in these days": "#c9b37e",
         "orders without a customer": SAND,
     }
@@ -117,24 +118,28 @@ def histogram(counts: Sequence[int], width: int) -> Spec:
     """How many customers have which probability, in equal bins of [0, 1]."""
     step = 1 / len(counts)
     rows = [
-        {"low": index * step, "high": (index + 1) * step, "customers": count}
+        {"low": (index + 0.04) * step, "high": (index + 0.96) * step, "customers": count, "zero": 0}
         for index, count in enumerate(counts)
     ]
     return _chart(
         rows,
         width=width,
         height=230,
-        mark={"type": "bar", "color": TEAL, "binSpacing": 1},
+        mark={"type": "rect", "color": TEAL},
         encoding={
             "x": {
                 "field": "low",
-                "bin": {"binned": True, "step": step},
                 "type": "quantitative",
                 "scale": {"domain": [0, 1]},
                 "axis": _axis("Probability to order", format=".0%", grid=False, tickCount=5),
             },
             "x2": {"field": "high"},
-            "y": _customers("customers"),
+            "y": {
+                "field": "customers",
+                "type": "quantitative",
+                "axis": _axis("Customers", format="~s", tickCount=5),
+            },
+            "y2": {"field": "zero"},
         },
     )
 
@@ -210,7 +215,9 @@ def lift(rows: Sequence[Mapping[str, Any]], width: int) -> Spec:
                     "x": {
                         "field": "tenth",
                         "type": "ordinal",
-                        "axis": _axis("Tenth of customers, most likely first", grid=False),
+                        "axis": _axis(
+                            "Tenth of customers, most likely first", grid=False, labelAngle=0
+                        ),
                     },
                     "y": y | {"field": "lift"},
                 },
@@ -298,16 +305,8 @@ def models(rows: Sequence[Mapping[str, Any]], width: int) -> Spec:
             },
         ],
         width=width,
-        height={"step": 44},
+        height={"step": 66},
     ) | {"data": {"values": list(rows)}}
-
-
-def _customers(field: str) -> Spec:
-    return {
-        "field": field,
-        "type": "quantitative",
-        "axis": _axis("Customers", format="~s", tickCount=5),
-    }
 
 
 def _axis(title: str | None, *, grid: bool = True, **more: Any) -> Spec:
