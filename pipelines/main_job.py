@@ -20,6 +20,7 @@ from oriel.ingestion.v1 import ingestion_pb2
 from oriel.training.v1 import training_pb2
 from pipelines.clients import Clients, LongWork
 from shared.errors import FailedPreconditionError
+from shared.features import FEATURES, feature_set_version
 
 MODEL = "models/customer_90d"
 CHAMPION = f"{MODEL}/aliases/champion"
@@ -248,7 +249,9 @@ def _as_of_time(job: MainJob, held: ingestion_pb2.GetWorkspaceSummaryResponse) -
 def _fingerprint(held: ingestion_pb2.GetWorkspaceSummaryResponse, as_of_time: datetime) -> str:
     parts: Sequence[object] = [getattr(held, name) for name in _FINGERPRINT_FIELDS]
     times = (held.first_event_time, held.last_event_time, held.last_ingest_time)
-    return request_id("held", *parts, *(t.ToJsonString() for t in times), as_of_time.isoformat())
+    meaning = feature_set_version(FEATURES.values())
+    texts = [time.ToJsonString() for time in times]
+    return request_id("held", *parts, *texts, as_of_time.isoformat(), meaning)
 
 
 def _rows(imported: ingestion_pb2.Import) -> str:

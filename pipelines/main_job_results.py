@@ -27,7 +27,7 @@ from pipelines.report import (
 from pipelines.report.gather import YEAR, shift
 from shared.dataset import DatasetReader, Manifest
 
-_RECENCY, _ORDERS, _GROSS = "days_since_last_order", "orders_ever", "gross_365d"
+_RECENCY, _ORDERS, _GROSS = "recency_days", "orders_ever", "gross_365d"
 
 
 def write(clients: Clients, answers: Answers, folder: Path, *, keep_ids: bool) -> dict[str, Any]:
