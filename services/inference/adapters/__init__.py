@@ -1,0 +1,1 @@
+"""Programs, datasets and tables behind the ports."""

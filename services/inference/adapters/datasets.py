@@ -1,0 +1,91 @@
+"""Scoring datasets: found through the feature service, read from their shards."""
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from oriel.common.v1 import common_pb2
+from oriel.feature.v1 import feature_pb2, feature_pb2_grpc
+from services.inference.domain.snapshot import FeatureSnapshot, ordered
+from shared.dataset import DatasetReader
+from shared.errors import FailedPreconditionError, InvalidArgumentError
+
+_SECONDS = 30.0
+
+
+class ScoringDatasets:
+    """Reads datasets by name.
+
+    Args:
+        channel: To the feature service; used at the first read.
+    """
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._features = feature_pb2_grpc.FeatureServiceStub(channel)
+
+    def read(self, name: str) -> FeatureSnapshot:
+        """Return the features of a finished scoring dataset, ordered by user.
+
+        Raises:
+            NotFoundError: There is no such dataset.
+            InvalidArgumentError: It is not for scoring.
+            FailedPreconditionError: It is not finished.
+        """
+        request = feature_pb2.GetDatasetRequest(name=name)
+        dataset = self._features.GetDataset(request, timeout=_SECONDS).dataset
+        if dataset.purpose != feature_pb2.DATASET_PURPOSE_SCORING:
+            raise InvalidArgumentError(
+                f"{name} is not a scoring dataset; create one with purpose SCORING.",
+                reason="DATASET_NOT_FOR_SCORING",
+                name=name,
+            )
+        if dataset.state != common_pb2.STATE_SUCCEEDED:
+            state = common_pb2.State.Name(dataset.state).removeprefix("STATE_")
+            raise FailedPreconditionError(
+                f"{name} is {state}; wait for it with WatchDataset, or create it again.",
+                reason="DATASET_NOT_READY",
+                name=name,
+                state=state,
+            )
+        return snapshot_of(name, Path(dataset.uri))
+
+
+def snapshot_of(name: str, folder: Path) -> FeatureSnapshot:
+    """Return the rows of a scoring dataset's folder, the matrix read in place where it can be.
+
+    Raises:
+        FailedPreconditionError: The folder is gone or damaged, or has several as_ofs.
+    """
+    reader = DatasetReader(folder)
+    manifest = reader.manifest
+    if len(manifest.as_ofs) != 1:
+        raise FailedPreconditionError(
+            f"{name} has {len(manifest.as_ofs)} as_ofs; a scoring dataset has one.",
+            reason="DATASET_NOT_FOR_SCORING",
+            name=name,
+            as_of_count=len(manifest.as_ofs),
+        )
+    blocks = [block for block in reader.batches() if len(block)]
+    width = len(manifest.features)
+    return ordered(
+        FeatureSnapshot(
+            dataset=name,
+            content_hash=manifest.content_hash,
+            as_of=manifest.as_ofs[0],
+            feature_set_version=manifest.feature_set_version,
+            eligible_rule=manifest.eligible_rule,
+            features=manifest.feature_names,
+            user_keys=_joined([block.user_keys for block in blocks], np.uint64, ()),
+            eligible=_joined([block.eligible for block in blocks], np.bool_, ()),
+            values=_joined([block.features for block in blocks], np.float32, (width,)),
+        )
+    )
+
+
+def _joined(parts: list[NDArray[Any]], dtype: Any, row: tuple[int, ...]) -> NDArray[Any]:
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else np.zeros((0, *row), dtype)

@@ -1,0 +1,79 @@
+"""Runs a published version: weights and programs from the registry, no model code."""
+
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+
+from services.inference.adapters.program import Program, Row
+from services.inference.domain.prediction import (
+    Attribution,
+    Flags,
+    Floats,
+    ModelFacts,
+    Outputs,
+)
+from shared.registry import ModelVersion
+
+BUCKETS = (64,)
+"""Batch sizes compiled before the first request.
+
+XLA vectorises each batch size otherwise, so the same row differs in its last digits from one size
+to another. With one size a user's prediction is the same bits asked alone or in a batch; 64 rows
+cost a lone request about 0.1 ms and give a batch two thirds of the rate of 4,096.
+"""
+
+SEGMENT_COUNT = 4
+
+
+class ModelRunner:
+    """A loaded model version, safe to use from many threads.
+
+    Args:
+        version: From the registry; its files are checked as they are read.
+        buckets: Batch sizes to compile and warm before this returns, powers of two.
+    """
+
+    def __init__(self, version: ModelVersion, buckets: tuple[int, ...] = BUCKETS) -> None:
+        self.facts = ModelFacts.of(version.name, version.manifest)
+        weights = {
+            name: jnp.asarray(weight)
+            for name, weight in safetensors.numpy.load(version.read("weights.safetensors")).items()
+        }
+        width = len(self.facts.features)
+        features = Row((width,), np.float32)
+        eligible = Row((), np.bool_)
+        self._predict = Program(
+            version,
+            "predict.jaxexport",
+            weights,
+            [features, eligible],
+            {
+                "active_probability": (),
+                "churn_probability": (),
+                "expected_value": (),
+                "segment_probabilities": (SEGMENT_COUNT,),
+            },
+        )
+        self._attribute = Program(
+            version,
+            "attribute.jaxexport",
+            weights,
+            [features],
+            {"contributions": (width,), "logit": (), "baseline_logit": None},
+        )
+        for bucket in buckets:
+            self._predict.prepare(bucket)
+            self._attribute.prepare(bucket)
+
+    def predict(self, features: Floats, eligible: Flags) -> Outputs:
+        """Run `predict` over [row, feature]; NaN where a value is missing."""
+        return Outputs(**self._predict.run(features, eligible))
+
+    def attribute(self, features: Floats) -> Attribution:
+        """Run `attribute` over [row, feature]; NaN where a value is missing."""
+        outputs = self._attribute.run(features)
+        return Attribution(
+            contributions=outputs["contributions"],
+            logit=outputs["logit"],
+            baseline_logit=float(outputs["baseline_logit"]),
+        )

@@ -1,0 +1,1 @@
+"""What a prediction is and how one is told: pure functions over arrays."""

@@ -1,0 +1,1 @@
+"""What callers can ask for, in terms of ports."""

@@ -1,0 +1,173 @@
+"""Predict for every user of a scoring dataset, log it once, and leave a file."""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from services.inference.domain.prediction import ModelFacts, Outputs, Reason
+from services.inference.domain.reasons import Words, ineligible_reason, strongest
+from services.inference.domain.scoring import percentiles, prediction_ids
+from services.inference.domain.snapshot import UNKNOWN, FeatureSnapshot, check_fits
+from services.inference.usecases.ports import Datasets, Model, Models, PredictionLog
+from shared.jobs import JobContext
+
+BLOCK_ROWS = 4096
+"""Rows predicted between two looks at whether a caller asked to stop."""
+
+WRITE_ROWS = 8 * BLOCK_ROWS
+"""Rows logged at once; what a crash may have to do again."""
+
+PREDICTIONS = pa.schema(
+    [
+        ("prediction_id", pa.string()),
+        ("user_key", pa.uint64()),
+        ("model_version", pa.string()),
+        ("feature_set_version", pa.string()),
+        ("dataset_hash", pa.string()),
+        ("as_of", pa.timestamp("ms", "UTC")),
+        ("horizon_end", pa.timestamp("ms", "UTC")),
+        ("active_probability", pa.float64()),
+        ("churn_probability", pa.float64()),
+        ("percentile", pa.float64()),
+        ("expected_value_micros", pa.int64()),
+        ("segment_probabilities", pa.list_(pa.float64())),
+        ("eligible", pa.bool_()),
+        ("ineligible_reason", pa.string()),
+        ("reasons", pa.string()),
+    ]
+)
+"""Columns of the table and of the file."""
+
+
+class BatchPredictor:
+    """Predicts for all users of a dataset; run again, it adds only what is not logged yet."""
+
+    def __init__(
+        self, models: Models, datasets: Datasets, log: PredictionLog, words: Words, folder: Path
+    ) -> None:
+        self._models, self._datasets, self._log = models, datasets, log
+        self._words = lru_cache(maxsize=1 << 16)(words)
+        self._folder = folder
+
+    def run(self, model_version: str, dataset: str, context: JobContext) -> Mapping[str, Any]:
+        """Do all of it; progress counts users."""
+        context.progress(0, 0, "users", "reading features")
+        model = self._models.load(model_version)
+        snapshot = self._datasets.read(dataset)
+        check_fits(snapshot, model.facts)
+        context.update(as_of=snapshot.as_of.isoformat())
+        outputs = _predict(model, snapshot, context)
+        self._log_missing(model, snapshot, outputs, context)
+        user_count = len(snapshot.user_keys)
+        context.progress(user_count, user_count, "users", "writing the file")
+        path = self._folder / _file_name(model.facts.name, dataset)
+        written = self._log.export(model.facts.name, snapshot, path)
+        if written != user_count:
+            raise RuntimeError(f"{written} predictions logged for {user_count} users")
+        return {"uri": str(path), "prediction_count": user_count}
+
+    def _log_missing(
+        self, model: Model, snapshot: FeatureSnapshot, outputs: Outputs, context: JobContext
+    ) -> None:
+        user_count = len(snapshot.user_keys)
+        ranks = percentiles(outputs.active_probability)
+        is_missing = np.ones(user_count, np.bool_)
+        logged = snapshot.slots(self._log.user_keys(model.facts.name, snapshot.as_of))
+        is_missing[logged[logged != UNKNOWN]] = False
+        missing = np.flatnonzero(is_missing)
+        done = user_count - len(missing)
+        for start in range(0, len(missing), WRITE_ROWS):
+            rows = missing[start : start + WRITE_ROWS]
+            context.progress(done, user_count, "users", "predicting")
+            reasons = [
+                text
+                for part in np.split(rows, range(BLOCK_ROWS, len(rows), BLOCK_ROWS))
+                for text in self._reasons(model, snapshot, part, context)
+            ]
+            self._log.append(_table(model.facts, snapshot, outputs, ranks, rows, reasons))
+            done += len(rows)
+
+    def _reasons(
+        self, model: Model, snapshot: FeatureSnapshot, rows: NDArray[np.intp], context: JobContext
+    ) -> Iterator[str]:
+        context.raise_if_cancelled()
+        texts = np.full(len(rows), "[]", object)
+        places = np.flatnonzero(snapshot.eligible[rows])
+        if len(places):
+            values = snapshot.values[rows[places]]
+            contributions = model.attribute(values).contributions
+            found = strongest(contributions, values, model.facts.features, self._words)
+            texts[places] = [_json(of_row) for of_row in found]
+        yield from texts
+
+
+def _predict(model: Model, snapshot: FeatureSnapshot, context: JobContext) -> Outputs:
+    blocks = []
+    for start in range(0, max(len(snapshot.user_keys), 1), BLOCK_ROWS):
+        context.raise_if_cancelled()
+        rows = slice(start, start + BLOCK_ROWS)
+        blocks.append(model.predict(snapshot.values[rows], snapshot.eligible[rows]))
+    return Outputs(
+        active_probability=np.concatenate([block.active_probability for block in blocks]),
+        churn_probability=np.concatenate([block.churn_probability for block in blocks]),
+        expected_value=np.concatenate([block.expected_value for block in blocks]),
+        segment_probabilities=np.concatenate([block.segment_probabilities for block in blocks]),
+    )
+
+
+def _table(
+    model: ModelFacts,
+    snapshot: FeatureSnapshot,
+    outputs: Outputs,
+    ranks: NDArray[np.float64],
+    rows: NDArray[np.intp],
+    reasons: list[str],
+) -> pa.Table:
+    keys, eligible = snapshot.user_keys[rows], snapshot.eligible[rows]
+    segments = outputs.segment_probabilities[rows].astype(np.float64)
+    why_not = ineligible_reason(snapshot.eligible_rule)
+    columns = {
+        "prediction_id": prediction_ids(model.name, snapshot.as_of, keys.tolist()),
+        "user_key": keys,
+        "model_version": [model.name] * len(rows),
+        "feature_set_version": [model.feature_set_version] * len(rows),
+        "dataset_hash": [snapshot.content_hash] * len(rows),
+        "as_of": [snapshot.as_of] * len(rows),
+        "horizon_end": [snapshot.as_of + model.horizon] * len(rows),
+        "active_probability": outputs.active_probability[rows].astype(np.float64),
+        "churn_probability": outputs.churn_probability[rows].astype(np.float64),
+        "percentile": ranks[rows],
+        "expected_value_micros": outputs.expected_value_micros[rows],
+        "segment_probabilities": pa.FixedSizeListArray.from_arrays(
+            pa.array(segments.ravel()), segments.shape[1]
+        ).cast(pa.list_(pa.float64())),
+        "eligible": eligible,
+        "ineligible_reason": np.where(eligible, "", why_not),
+        "reasons": reasons,
+    }
+    return pa.table(columns, schema=PREDICTIONS)
+
+
+def _json(reasons: tuple[Reason, ...]) -> str:
+    return json.dumps(
+        [
+            {
+                "feature": reason.feature,
+                "text": reason.text,
+                # Nine digits hold every float32.
+                "contribution": float(f"{reason.contribution:.9g}"),
+            }
+            for reason in reasons
+        ],
+        ensure_ascii=False,
+    )
+
+
+def _file_name(model_version: str, dataset: str) -> str:
+    return "-".join([*model_version.split("/")[1::2], dataset.rpartition("/")[2]]) + ".arrow"

@@ -1,0 +1,126 @@
+"""Predict for named users or for rows of features, now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from services.inference.domain.prediction import (
+    Flags,
+    Floats,
+    Keys,
+    Outputs,
+    Prediction,
+    Reason,
+    Status,
+)
+from services.inference.domain.reasons import Words, ineligible_reason, strongest
+from services.inference.domain.snapshot import UNKNOWN, check_fits
+from services.inference.usecases.ports import Model, Models, Snapshots
+from shared.errors import InvalidArgumentError
+
+UNKNOWN_USER = "is not known: nothing of this customer was recorded before the features end"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One prediction for each user or row, in the order asked."""
+
+    predictions: tuple[Prediction, ...]
+    model_version: str
+    as_of: datetime | None
+
+
+class Predictor:
+    """Answers from a model and the snapshot in force."""
+
+    def __init__(self, models: Models, snapshots: Snapshots, words: Words) -> None:
+        self._models, self._snapshots, self._words = models, snapshots, words
+
+    def for_users(self, model_name: str, user_keys: Keys, has_reasons: bool) -> Answer:
+        """Predict from the snapshot; users not in it get base rates."""
+        model = self._models.load(model_name)
+        snapshot = self._snapshots.current()
+        check_fits(snapshot, model.facts)
+        slots = snapshot.slots(user_keys)
+        rows, eligible = snapshot.read(slots)
+        not_eligible = ineligible_reason(snapshot.eligible_rule)
+        states = [
+            (Status.UNKNOWN_USER, UNKNOWN_USER)
+            if slot == UNKNOWN
+            else (Status.PREDICTED, "")
+            if is_eligible
+            else (Status.INELIGIBLE, not_eligible)
+            for slot, is_eligible in zip(slots, eligible, strict=True)
+        ]
+        outputs = model.predict(rows, eligible)
+        reasons = self._reasons(model, rows, eligible & has_reasons)
+        predictions = _told(user_keys.tolist(), states, outputs, reasons)
+        return Answer(predictions, model.facts.name, snapshot.as_of)
+
+    def for_features(self, model_name: str, rows: Floats, has_reasons: bool) -> Answer:
+        """Predict from features in the model's order, as for eligible users."""
+        model = self._models.load(model_name)
+        _check_rows(rows, model)
+        eligible = np.ones(len(rows), np.bool_)
+        outputs = model.predict(rows, eligible)
+        reasons = self._reasons(model, rows, eligible & has_reasons)
+        states = [(Status.PREDICTED, "")] * len(rows)
+        predictions = _told([0] * len(rows), states, outputs, reasons)
+        return Answer(predictions, model.facts.name, None)
+
+    def _reasons(self, model: Model, rows: Floats, wanted: Flags) -> list[tuple[Reason, ...]]:
+        reasons: list[tuple[Reason, ...]] = [()] * len(rows)
+        places = np.flatnonzero(wanted)
+        if len(places):
+            contributions = model.attribute(rows[places]).contributions
+            found = strongest(contributions, rows[places], model.facts.features, self._words)
+            for place, of_row in zip(places, found, strict=True):
+                reasons[place] = of_row
+        return reasons
+
+
+def _told(
+    user_keys: Sequence[int],
+    states: Sequence[tuple[Status, str]],
+    outputs: Outputs,
+    reasons: Sequence[tuple[Reason, ...]],
+) -> tuple[Prediction, ...]:
+    columns = zip(
+        user_keys,
+        states,
+        outputs.active_probability.tolist(),
+        outputs.churn_probability.tolist(),
+        outputs.expected_value_micros.tolist(),
+        outputs.segment_probabilities.tolist(),
+        reasons,
+        strict=True,
+    )
+    return tuple(
+        Prediction(key, status, why_not, active, churn, micros, tuple(segments), of_row)
+        for key, (status, why_not), active, churn, micros, segments, of_row in columns
+    )
+
+
+def _check_rows(rows: Floats, model: Model) -> None:
+    width = len(model.facts.features)
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise InvalidArgumentError(
+            f"features has shape {list(rows.shape)}; {model.facts.name} wants [rows, {width}], in "
+            "the order that GetModelVersion lists.",
+            reason="FEATURES_SHAPE",
+            shape=list(rows.shape),
+            width=width,
+            model=model.facts.name,
+        )
+    places = np.argwhere(np.isinf(rows))
+    if len(places):
+        row, column = places[0]
+        raise InvalidArgumentError(
+            f"features has an infinite {model.facts.features[column]} in row {row}; send NaN where "
+            "a value is missing.",
+            reason="FEATURES_INFINITE",
+            feature=model.facts.features[column],
+            row=row,
+        )
