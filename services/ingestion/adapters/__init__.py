@@ -1,0 +1,1 @@
+"""Files, formats and the vault behind the ports of the use cases."""

@@ -1,0 +1,118 @@
+"""The vault: one SQLite file beside the warehouse."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from services.ingestion.usecases.ports import Layout, Letter
+from shared.errors import FailedPreconditionError
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS users (user_key INTEGER PRIMARY KEY, source_id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS layouts (layout_id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS letters (
+    rejection_id TEXT PRIMARY KEY, layout_id INTEGER NOT NULL, payload BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+_VARIABLES = 30_000  # fewer than SQLite's limit for one statement
+
+
+class SqliteVault:
+    """A `Vault` in one file that only its owner can read."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.executescript(_TABLES)
+        self._known: set[int] = set()
+
+    def remember(self, keys: Sequence[int], source_ids: Sequence[str]) -> None:
+        """See `Vault.remember`."""
+        pairs = zip(keys, source_ids, strict=True)
+        with self._lock:
+            fresh = [(_signed(key), text) for key, text in pairs if key not in self._known]
+            if not fresh:
+                return
+            self._write("INSERT OR IGNORE INTO users VALUES (?, ?)", fresh)
+            held = self._select("SELECT user_key, source_id FROM users", [k for k, _ in fresh])
+            if any(held[key] != text for key, text in fresh):
+                raise FailedPreconditionError(
+                    "two ids of users have the same pseudonym; set up a workspace with another "
+                    "pseudonym key and import again",
+                    reason="PSEUDONYM_COLLISION",
+                )
+            self._known.update(keys)
+
+    def source_ids(self, keys: Sequence[int]) -> list[str]:
+        """See `Vault.source_ids`."""
+        signed = [_signed(key) for key in keys]
+        with self._lock:
+            held = self._select("SELECT user_key, source_id FROM users", signed)
+        return [held.get(key, "") for key in signed]
+
+    def keep(self, letters: Sequence[Letter]) -> None:
+        """See `Vault.keep`."""
+        with self._lock:
+            layouts = {layout: self._layout_id(layout) for layout in {x.layout for x in letters}}
+            rows = [(x.rejection_id, layouts[x.layout], x.payload) for x in letters]
+            self._write("INSERT OR IGNORE INTO letters VALUES (?, ?, ?)", rows)
+
+    def letters(self, rejection_ids: Sequence[str]) -> Mapping[str, Letter]:
+        """See `Vault.letters`."""
+        found = {}
+        with self._lock:
+            layouts = {
+                number: _layout(text)
+                for number, text in self._database.execute("SELECT layout_id, text FROM layouts")
+            }
+            for start in range(0, len(rejection_ids), _VARIABLES):
+                part = rejection_ids[start : start + _VARIABLES]
+                marks = ",".join("?" * len(part))
+                sql = f"SELECT * FROM letters WHERE rejection_id IN ({marks})"
+                for rejection_id, layout_id, payload in self._database.execute(sql, part):
+                    found[rejection_id] = Letter(rejection_id, payload, layouts[layout_id])
+        return found
+
+    def close(self) -> None:
+        """See `Vault.close`."""
+        with self._lock:
+            self._database.close()
+
+    def _layout_id(self, layout: Layout) -> int:
+        text = json.dumps(vars(layout), sort_keys=True)
+        self._database.execute("INSERT OR IGNORE INTO layouts (text) VALUES (?)", (text,))
+        sql = "SELECT layout_id FROM layouts WHERE text = ?"
+        return int(self._database.execute(sql, (text,)).fetchone()[0])
+
+    def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._database.executemany(sql, rows)
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    def _select(self, sql: str, keys: Sequence[int]) -> dict[int, str]:
+        held: dict[int, str] = {}
+        for start in range(0, len(keys), _VARIABLES):
+            part = keys[start : start + _VARIABLES]
+            marks = ",".join("?" * len(part))
+            held.update(self._database.execute(f"{sql} WHERE user_key IN ({marks})", part))
+        return held
+
+
+def _layout(text: str) -> Layout:
+    values = json.loads(text)
+    return Layout(**{**values, "columns": tuple(values["columns"])})
+
+
+def _signed(key: int) -> int:
+    """SQLite's integers are signed; the key keeps its 64 bits."""
+    return key - (1 << 64) if key >= 1 << 63 else key

@@ -1,0 +1,66 @@
+"""Keeps names and addresses of persons out of the warehouse."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_PERSONAL = {
+    "email", "emailaddress", "mail", "phone", "phonenumber", "mobile", "telephone",
+    "firstname", "lastname", "fullname", "surname", "givenname", "familyname", "middlename",
+    "address", "street", "streetaddress", "billingaddress", "shippingaddress",
+    "birthday", "dateofbirth", "ip", "ipaddress", "username", "avatar", "customername",
+    "userid", "anonymousid", "previousid",
+}  # fmt: skip
+_NAMELESS_OBJECTS = {
+    "products", "app", "campaign", "device", "library", "network", "os", "page", "referrer",
+    "screen", "timezone",
+}  # fmt: skip
+_PRODUCT_KEYS = {"productid", "sku"}
+_EMAIL = (
+    r"[A-Za-z0-9._+\-]+(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._+\-]*)*"
+    r"(?:@|%40)[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+"
+)
+REDACTED = "[email]"
+
+
+def is_personal(key: str) -> bool:
+    """Say whether a property of this name tells who somebody is.
+
+    >>> [is_personal(key) for key in ("email", "first_name", "E-Mail", "colour")]
+    [True, True, True, False]
+    """
+    plain = re.sub(r"[^a-z]", "", key.lower())
+    return plain in _PERSONAL or plain.endswith("email")
+
+
+def scrubbed(value: Any, within: str = "") -> Any:
+    """Return a JSON value without personal properties, however deep they lie.
+
+    `name` is a person's unless its object is a product or one of Segment's technical objects.
+    """
+    if isinstance(value, Mapping):
+        plain_keys = {re.sub(r"[^a-z]", "", key.lower()) for key in value}
+        may_have_name = within in _NAMELESS_OBJECTS or bool(plain_keys & _PRODUCT_KEYS)
+        return {
+            key: scrubbed(item, key)
+            for key, item in value.items()
+            if not is_personal(key) and (key.lower() != "name" or may_have_name)
+        }
+    if isinstance(value, list):
+        return [scrubbed(item, within) for item in value]
+    return value
+
+
+def redacted(texts: pa.Array) -> pa.Array:
+    """Return texts with e-mail addresses taken out, also where a URL hides them.
+
+    >>> redacted(pa.array(["/pay?to=ana%40example.com&x=1", "plain"])).to_pylist()
+    ['/pay?to=[email]&x=1', 'plain']
+    """
+    has_sign = pc.or_(pc.match_substring(texts, "@"), pc.match_substring(texts, "%40"))
+    if not pc.any(has_sign).as_py():
+        return texts
+    return pc.replace_substring_regex(texts, _EMAIL, REDACTED)

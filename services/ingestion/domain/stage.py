@@ -1,0 +1,18 @@
+"""A batch of any source of events into staged columns."""
+
+from services.ingestion.domain.batch import JSON_COLUMN, Batch
+from services.ingestion.domain.findings import Findings
+from services.ingestion.domain.flat import stage_flat
+from services.ingestion.domain.mapping import Mapping, SourceKind
+from services.ingestion.domain.segment import stage_segment
+from services.ingestion.domain.sizes import reject_large_fields
+from services.ingestion.domain.staged import StagedEvents
+
+
+def stage(batch: Batch, mapping: Mapping, findings: Findings) -> StagedEvents:
+    """Return the events of a batch; rows that cannot be taken apart are marked in `findings`."""
+    if mapping.kind is SourceKind.SEGMENT:
+        events = batch.table.column(JSON_COLUMN).to_pylist()
+        return stage_segment(events, findings, mapping.limits.field_bytes)
+    reject_large_fields(batch.table, findings, mapping.limits.field_bytes)
+    return stage_flat(batch.table, mapping)

@@ -1,0 +1,1 @@
+"""What ingestion does: take events in, keep what failed, replay it, sum up, translate keys."""
