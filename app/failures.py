@@ -39,7 +39,7 @@ MEANINGS = {
 _HINTS = {
     "WORKSPACE_NOT_INITIALISED": "oriel init",
     "MODEL_VERSION_NOT_FOUND": "train a model first: oriel run",
-    "SNAPSHOT_NOT_LOADED": "build and score features first: oriel run",
+    "SNAPSHOT_NOT_LOADED": "oriel run",
     "DEADLINE_EXCEEDED": "run the same command again; work that was done is not done twice",
     "ADDRESS_TAKEN": "oriel up --port 0 takes a free port",
 }

@@ -6,10 +6,9 @@ import click
 
 from app import console
 from app.commands.place import Place
-from app.session import load_newest_snapshot, open_session
+from app.session import open_session
 from oriel.inference.v1 import inference_pb2 as pb
 from oriel.inference.v1.inference_pb2_grpc import InferenceServiceStub
-from shared.errors import FailedPreconditionError
 
 MODEL = "models/customer_90d"
 
@@ -28,7 +27,7 @@ _STATUS = {
 def predict(place: Place, users: tuple[str, ...], model: str, is_json: bool) -> None:
     """Predict for customers by their ids at the source, with the reasons.
 
-    Answers from the features of the newest scoring dataset, as `oriel run` left it. A customer who
+    Answers from the features that `oriel run` loaded last. A customer who
     never ordered, or whom nobody knows, gets the base rate and is marked.
 
     \b
@@ -37,11 +36,6 @@ def predict(place: Place, users: tuple[str, ...], model: str, is_json: bool) -> 
       oriel --home oriel-out/events/workspace predict 17850 13047 --json
     """
     with open_session(place.home, "oriel predict") as channel:
-        if load_newest_snapshot(channel) is None:
-            raise FailedPreconditionError(
-                "no customer has been scored in this workspace; oriel run does it",
-                reason="NO_SCORING_DATASET",
-            )
         request = pb.PredictRequest(model=model, users=users, has_reasons=True)
         answer = InferenceServiceStub(channel).Predict(request)
     as_of = answer.as_of_time.ToJsonString()
