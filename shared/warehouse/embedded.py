@@ -1,7 +1,7 @@
 """The embedded warehouse: ClickHouse's own engine inside this process, through chDB."""
 
 import atexit
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pyarrow as pa
 from chdb.session import Session
 
 from shared.errors import FailedPreconditionError, InvalidArgumentError
+from shared.warehouse.failures import code_in, failure
 from shared.warehouse.lock import FolderLock
 from shared.warehouse.parameters import render
 from shared.warehouse.port import NO_PARAMETERS
@@ -56,7 +57,7 @@ def open_embedded(
     lock = FolderLock(path)
     lock.acquire()
     try:
-        pool = _pool(path, memory_bytes, statement_seconds)
+        pool = _opened_pool(_Engine(path, memory_bytes, statement_seconds), path)
     except BaseException:
         lock.release()
         raise
@@ -135,39 +136,50 @@ class EmbeddedWarehouse:
                 yield pa.RecordBatch.from_pylist([], schema=schema)
 
 
-def _pool(path: Path, memory_bytes: int, statement_seconds: int) -> SessionPool:
-    address = (
-        f"{path}?max_server_memory_usage={memory_bytes + _OVERHEAD_BYTES}"
-        f"&mark_cache_size={_MARK_CACHE_BYTES}"
-    )
-    settings = (
-        f"max_memory_usage = {memory_bytes}, max_execution_time = {statement_seconds}, "
-        "session_timezone = 'UTC', max_partitions_per_insert_block = 0"
-    )
+class _Engine:
+    """chDB on one folder; it lives as long as one of its sessions does."""
 
-    def open_session() -> Any:
-        session = _session(address)
-        session.query(f"SET {settings}")
+    def __init__(self, path: Path, memory_bytes: int, statement_seconds: int) -> None:
+        self._address = (
+            f"{path}?max_server_memory_usage={memory_bytes + _OVERHEAD_BYTES}"
+            f"&mark_cache_size={_MARK_CACHE_BYTES}"
+        )
+        self._settings = (
+            f"max_memory_usage = {memory_bytes}, max_execution_time = {statement_seconds}, "
+            "session_timezone = 'UTC', max_partitions_per_insert_block = 0"
+        )
+
+    def open(self) -> Any:
+        session: Any = Session(self._address)  # type: ignore[no-untyped-call]
+        session.query(f"SET {self._settings}")
+        session.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
         session.query(f"USE {DATABASE}")
         return session
 
+    def interrupt(self, sessions: Sequence[Any]) -> None:
+        del sessions  # the engine ends when its pool does, so nothing in it is to go on
+        killer = self.open()
+        # ASYNC, because SYNC would wait for ever on a stream that nobody reads from.
+        killer.query("KILL QUERY WHERE query_id != queryID() ASYNC")
+        killer.close()
+
+    def explain(self, error: Exception) -> Exception:
+        if isinstance(error, RuntimeError | ValueError):  # chDB raises both for the engine's errors
+            message = str(error)
+            return failure(code_in(message), message)
+        return error
+
+
+def _opened_pool(engine: _Engine, path: Path) -> SessionPool:
+    pool = SessionPool(engine)
     try:
-        first = _session(address)
+        with pool.lease():
+            pass  # the pool keeps it, and so the engine stays
     except RuntimeError as error:
         raise FailedPreconditionError(
-            f"The engine could not open {path}: {error}",
-            reason="WAREHOUSE_NOT_OPENED",
-            path=path,
+            f"The engine could not open {path}: {error}", reason="WAREHOUSE_NOT_OPENED", path=path
         ) from error
-    first.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
-    pool = SessionPool(open_session)
-    with pool.lease():  # the engine lives as long as one session does
-        first.close()
     return pool
-
-
-def _session(address: str) -> Any:
-    return Session(address)  # type: ignore[no-untyped-call]
 
 
 def _insertion(statement: str, block: pa.Table) -> Callable[[Any], object]:
@@ -191,4 +203,4 @@ def _fetched(lease: Lease, sql: str, texts: dict[str, str]) -> Iterator[pa.Recor
         while (chunk := lease.call(lambda _: result.fetch())) is not None:
             yield from pa.ipc.open_file(chunk.bytes()).read_all().to_batches()
     finally:
-        lease.release(result)
+        lease.release(result.close)
