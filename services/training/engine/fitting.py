@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import jax
 
@@ -28,6 +29,8 @@ class FitConfig:
         min_improvement: Smallest fall of the validation loss that counts as better.
         precision: Type of the computation; weights and updates stay float32, but for float64,
             which is for proofs of exactness.
+        mode: "fused" is one program a step, the fastest; "lean" applies each layer's gradient
+            before the next is computed, so that only one is in memory.
     """
 
     batch_size: int = 256
@@ -36,6 +39,7 @@ class FitConfig:
     patience: int = 6
     min_improvement: float = 1e-5
     precision: Precision = "float32"
+    mode: Literal["fused", "lean"] = "fused"
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
     def __post_init__(self) -> None:

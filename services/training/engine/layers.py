@@ -6,7 +6,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from services.training.models import LayerList, Step
+from services.training.models import Layer, LayerList, Step
 from services.training.models.noise import fold
 
 Array = jax.Array
@@ -42,7 +42,7 @@ def split_state(weights: Weights) -> tuple[Weights, Weights]:
     return {key: value for key, value in weights.items() if key not in states}, states
 
 
-def layer_key(key: Array | None, number: int) -> Array | None:
+def layer_key(key: Array | None, number: Array | int) -> Array | None:
     """The random key of the layer at a place in the list."""
     return None if key is None else fold(key, number)
 
@@ -52,6 +52,26 @@ def cast_floats(arrays: Mapping[str, Array], dtype: jnp.dtype) -> dict[str, Arra
     return {
         name: array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
         for name, array in arrays.items()
+    }
+
+
+def apply_layer(
+    layer: Layer,
+    flat: Array,
+    state: Array,
+    carry: Outputs,
+    step: Step,
+    precision: Precision,
+) -> tuple[Outputs, Array]:
+    """One layer in the compute type; the flat vector stays in its own."""
+    return layer.apply(flat.astype(jnp.dtype(precision)), state, carry, step)
+
+
+def as_outputs(carry: Outputs) -> Outputs:
+    """The last carry in at least float32, which every loss is computed in."""
+    return {
+        name: value.astype(jnp.promote_types(value.dtype, jnp.float32))
+        for name, value in carry.items()
     }
 
 
@@ -67,22 +87,17 @@ def forward(
     """Run the layers in order.
 
     Returns:
-        Outputs by head in at least float32, and what each stateful layer observed.
+        Outputs by head, and what each stateful layer observed.
     """
-    dtype = jnp.dtype(precision)
-    carry = cast_floats(inputs, dtype)
+    carry = cast_floats(inputs, jnp.dtype(precision))
     observed: Weights = {}
     for number, layer in enumerate(layers):
         step = Step(is_training, layer_key(key, number))
         state = weights.get(state_key(layer.name), jnp.zeros((0,), jnp.float32))
-        carry, seen = layer.apply(weights[layer.name].astype(dtype), state, carry, step)
+        carry, seen = apply_layer(layer, weights[layer.name], state, carry, step, precision)
         if layer.state.size:
             observed[state_key(layer.name)] = seen
-    outputs = {
-        name: value.astype(jnp.promote_types(value.dtype, jnp.float32))
-        for name, value in carry.items()
-    }
-    return outputs, observed
+    return as_outputs(carry), observed
 
 
 def predict_fn(layers: LayerList) -> Callable[[Weights, Inputs], Outputs]:

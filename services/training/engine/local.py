@@ -1,8 +1,10 @@
-"""The `local` runtime: one device, an ahead-of-time compiled, donated step in a Python loop."""
+"""The `local` runtime: one device, compiled steps driven by a Python loop over rows in memory."""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -12,17 +14,22 @@ import numpy as np
 from services.training.engine.fitting import EpochReport, FitConfig, FitResult, Objective
 from services.training.engine.layers import Weights, init_weights
 from services.training.engine.optimizers import optimizers
-from services.training.engine.rows import Arrays, Batch, batches, epoch_order
-from services.training.engine.step import (
-    DeviceBatch,
-    evaluation,
-    init_state,
-    train_step,
+from services.training.engine.rows import (
+    Arrays,
+    Batch,
+    Plan,
+    ahead,
+    plan_epoch,
+    plan_in_order,
+    take,
 )
+from services.training.engine.runtimes import Compiled, FusedRuntime, LeanRuntime, Runtime
+from services.training.engine.step import DeviceBatch, TrainState, evaluation, init_state
 from services.training.models import LayerList
 from shared.errors import CancelledError, InvalidArgumentError
 
 Array = jax.Array
+Evaluate = Callable[[Weights, DeviceBatch], tuple[Array, Array]]
 
 
 def fit(
@@ -42,61 +49,105 @@ def fit(
     the same weights on the same machine with the same number of threads.
 
     Raises:
-        InvalidArgumentError: There are no training rows.
+        InvalidArgumentError: There are no training rows, or the loss is no longer finite.
         CancelledError: `should_stop` said so.
     """
     if not len(train):
         raise InvalidArgumentError("there are no rows to train on", reason="NO_TRAINING_ROWS")
-    size = _fitting_batch_size(config, len(train))
-    steps_per_epoch = math.ceil(len(train) / size)
-    transforms = optimizers(config.optimizer, layers, steps_per_epoch * config.epochs)
-    state = init_state(init_weights(layers, seed), transforms)
-    step = _Compiled(train_step(layers, objective, config, transforms), donate=(0,))
-    evaluate = _Compiled(evaluation(layers, objective, config))
-    device_seed = jnp.asarray(seed, jnp.uint32)
+    with numbers(config):
+        return _Fit(layers, objective, train, valid, config, seed).run(on_epoch, should_stop)
 
-    best, best_loss, best_epoch = state.weights, math.inf, 0
-    history: list[EpochReport] = []
-    for epoch in range(config.epochs):
-        losses: list[Array] = []
-        order = epoch_order(len(train), seed, epoch)
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a fit has come: all that is needed to go on from here."""
+
+    state: TrainState
+    best: Weights
+    epoch: int = 0
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    history: tuple[EpochReport, ...] = ()
+
+
+class _Fit:
+    """One call of `fit`: what stays the same from epoch to epoch."""
+
+    def __init__(
+        self,
+        layers: LayerList,
+        objective: Objective,
+        train: Arrays,
+        valid: Arrays,
+        config: FitConfig,
+        seed: int,
+    ) -> None:
+        self._train, self._valid, self._config, self._seed = train, valid, config, seed
+        self._size = _fitting_batch_size(config, len(train))
+        steps = len(plan_epoch(train, self._size, seed, 0)) * config.epochs
+        transforms = optimizers(config.optimizer, layers, steps)
+        kind = FusedRuntime if config.mode == "fused" else LeanRuntime
+        self._runtime: Runtime = kind(layers, objective, config, transforms)
+        self._evaluate: Evaluate = Compiled(evaluation(layers, objective, config))
+        weights = widen(init_weights(layers, seed), config)
+        self._start = Standing(init_state(weights, transforms), weights)
+
+    def run(
+        self, on_epoch: Callable[[EpochReport], None], should_stop: Callable[[], bool]
+    ) -> FitResult:
+        """All epochs."""
+        standing = self._start
+        while standing.epoch < self._config.epochs and not self._has_converged(standing):
+            standing = self._epoch(standing, should_stop)
+            on_epoch(standing.history[-1])
+        speed = float(np.median([report.steps_per_second for report in standing.history]))
+        return FitResult(standing.best, standing.history, standing.best_epoch, speed)
+
+    def _has_converged(self, standing: Standing) -> bool:
+        patience = self._config.patience
+        return bool(patience) and standing.epoch - standing.best_epoch > patience
+
+    def _epoch(self, standing: Standing, should_stop: Callable[[], bool]) -> Standing:
+        state, losses, epoch = standing.state, [], standing.epoch
+        seed = jnp.asarray(self._seed, jnp.uint32)
         started = time.perf_counter()
-        for batch in batches(train, order, size):
+        plans = plan_epoch(self._train, self._size, self._seed, epoch)
+        for batch in ahead(lambda plan: self._batch(self._train, plan), plans):
             if should_stop():
                 raise CancelledError("training was stopped", reason="TRAINING_CANCELLED")
-            # The step is dispatched, not awaited: the next batch is gathered while it runs.
-            state, loss = step(state, to_device(batch), device_seed)
+            state, loss = self._runtime.step(state, batch, seed)
             losses.append(loss)
         train_loss = float(np.mean([float(loss) for loss in losses]))
         seconds = time.perf_counter() - started
-        loss_now = mean_loss(evaluate, state.weights, valid, size) if len(valid) else train_loss
+        loss_now = self._validation_loss(state.weights) if len(self._valid) else train_loss
         _require_finite(loss_now, epoch)
-        is_best = not len(valid) or loss_now < best_loss - config.min_improvement
-        if is_best:
-            best, best_loss, best_epoch = jax.tree.map(jnp.copy, state.weights), loss_now, epoch
+        improvement = standing.best_loss - loss_now
+        is_best = not len(self._valid) or improvement > self._config.min_improvement
         report = EpochReport(
-            epoch, train_loss, loss_now, is_best, len(losses) / seconds, len(train) / seconds
+            epoch, train_loss, loss_now, is_best, len(plans) / seconds, len(self._train) / seconds
         )
-        history.append(report)
-        on_epoch(report)
-        if config.patience and epoch - best_epoch >= config.patience:
-            break
-    speed = float(np.median([report.steps_per_second for report in history]))
-    return FitResult(best, tuple(history), best_epoch, speed)
+        after = replace(standing, state=state, epoch=epoch + 1, history=(*standing.history, report))
+        if not is_best:
+            return after
+        # Copied, because the next step takes the state's own buffers.
+        best = jax.tree.map(jnp.copy, state.weights)
+        return replace(after, best=best, best_loss=loss_now, best_epoch=epoch)
+
+    def _validation_loss(self, weights: Weights) -> float:
+        total, mass = 0.0, 0.0
+        for plan in plan_in_order(self._valid, self._size):
+            loss, weight = self._evaluate(weights, self._batch(self._valid, plan))
+            total, mass = total + float(loss), mass + float(weight)
+        return total / max(mass, 1e-12)
+
+    def _batch(self, arrays: Arrays, plan: Plan) -> DeviceBatch:
+        with numbers(self._config):  # the thread that makes batches has a context of its own
+            return to_device(widen_batch(take(arrays, plan, self._size), self._config))
 
 
-def mean_loss(
-    evaluate: Callable[[Weights, DeviceBatch], tuple[Array, Array]],
-    weights: Weights,
-    rows: Arrays,
-    size: int,
-) -> float:
-    """Mean loss over row weights, summed in the rows' order in double precision."""
-    total, weight = 0.0, 0.0
-    for batch in batches(rows, np.arange(len(rows)), size):
-        loss, mass = evaluate(weights, to_device(batch))
-        total, weight = total + float(loss), weight + float(mass)
-    return total / max(weight, 1e-12)
+def numbers(config: FitConfig) -> AbstractContextManager[Any]:
+    """Where float64 is asked for, a context in which JAX has it."""
+    return jax.enable_x64(True) if config.precision == "float64" else nullcontext()
 
 
 def to_device(batch: Batch) -> DeviceBatch:
@@ -105,18 +156,20 @@ def to_device(batch: Batch) -> DeviceBatch:
     return DeviceBatch(inputs, targets, weights)
 
 
-class _Compiled:
-    """A function compiled ahead of time once for every shape of its arguments."""
+def widen(arrays: Mapping[str, Any], config: FitConfig) -> dict[str, Any]:
+    """Floats as float64 where the fit is in float64; else as they are."""
+    if config.precision != "float64":
+        return dict(arrays)
+    return {
+        name: array.astype("float64") if array.dtype.kind == "f" else array
+        for name, array in arrays.items()
+    }
 
-    def __init__(self, function: Callable[..., Any], donate: tuple[int, ...] = ()) -> None:
-        self._jitted = jax.jit(function, donate_argnums=donate)
-        self._programs: dict[Any, Any] = {}
 
-    def __call__(self, *arguments: Any) -> Any:
-        signature = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arguments[1]))
-        if signature not in self._programs:
-            self._programs[signature] = self._jitted.lower(*arguments).compile()
-        return self._programs[signature](*arguments)
+def widen_batch(batch: Batch, config: FitConfig) -> Batch:
+    """`widen` for every part of a batch."""
+    weights = widen({"weights": batch.weights}, config)["weights"]
+    return Batch(widen(batch.inputs, config), widen(batch.targets, config), weights)
 
 
 def _fitting_batch_size(config: FitConfig, count: int) -> int:
@@ -134,6 +187,3 @@ def _require_finite(loss: float, epoch: int) -> None:
             epoch=epoch,
             loss=loss,
         )
-
-
-__all__ = ["fit", "mean_loss", "to_device"]

@@ -1,8 +1,10 @@
 """Rows in memory and the order in which training sees them."""
 
-from collections.abc import Iterator, Mapping
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,17 +19,23 @@ class Arrays:
 
     Args:
         weights: float32 weight of each row; ones when None.
+        lengths: Steps of each row's sequences; rows of like length then share a batch.
+        sequences: Inputs that `lengths` speaks of: [row, step, …], filled up at the end.
     """
 
     inputs: Mapping[str, NumpyArray]
     targets: Mapping[str, NumpyArray]
     weights: NumpyArray | None = None
+    lengths: NumpyArray | None = None
+    sequences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse ragged rows and float64, which JAX would silently narrow."""
+        """Refuse ragged rows and 64-bit numbers, which JAX would silently narrow."""
         named = {**self.inputs, **self.targets}
         if self.weights is not None:
             named["weights"] = self.weights
+        if self.lengths is not None:
+            named["lengths"] = self.lengths
         for name, array in named.items():
             if len(array) != len(self):
                 raise InvalidArgumentError(
@@ -35,7 +43,7 @@ class Arrays:
                     reason="ROW_COUNTS_DIFFER",
                     name=name,
                 )
-            if array.dtype in (np.float64, np.int64, np.uint64):
+            if name != "lengths" and array.dtype in (np.float64, np.int64, np.uint64):
                 raise InvalidArgumentError(
                     f"{name} is {array.dtype}; pass 32-bit numbers",
                     reason="DTYPE_TOO_WIDE",
@@ -57,27 +65,115 @@ class Batch:
     weights: NumpyArray
 
 
-def epoch_order(count: int, seed: int, epoch: int) -> NumpyArray:
-    """The shuffled row numbers of an epoch, a function of the seed and the epoch alone."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
+@dataclass(frozen=True)
+class Plan:
+    """Which rows make a batch, and how many steps of their sequences it keeps."""
+
+    rows: NumpyArray
+    length: int | None = None
 
 
-def take(arrays: Arrays, rows: NumpyArray, size: int) -> Batch:
+def plan_epoch(arrays: Arrays, size: int, seed: int, epoch: int) -> list[Plan]:
+    """The shuffled batches of an epoch: a function of the seed and the epoch alone."""
+    shuffle = np.random.default_rng([seed, epoch])
+    order = shuffle.permutation(len(arrays))
+    plans = _in_order(arrays, order, size)
+    if arrays.lengths is None:
+        return plans
+    return [plans[number] for number in shuffle.permutation(len(plans))]
+
+
+def plan_in_order(arrays: Arrays, size: int) -> list[Plan]:
+    """All rows once, in their order (within a bucket of lengths)."""
+    return _in_order(arrays, np.arange(len(arrays)), size)
+
+
+def _in_order(arrays: Arrays, order: NumpyArray, size: int) -> list[Plan]:
+    if arrays.lengths is None:
+        return [Plan(order[start : start + size]) for start in range(0, len(order), size)]
+    longest = max((arrays.inputs[name].shape[1] for name in arrays.sequences), default=1)
+    bucket = bucket_lengths(arrays.lengths, longest)[order]
+    return [
+        Plan(rows[start : start + size], int(length))
+        for length in np.unique(bucket)
+        for rows in [order[bucket == length]]
+        for start in range(0, len(rows), size)
+    ]
+
+
+def bucket_lengths(lengths: NumpyArray, longest: int) -> NumpyArray:
+    """The next power of two from 8 up, at most `longest`: few shapes, little filling.
+
+    >>> bucket_lengths(np.array([1, 8, 9, 70]), 100).tolist()
+    [8, 8, 16, 100]
+    """
+    powers = 8 * 2 ** np.ceil(np.log2(np.maximum(lengths, 8) / 8)).astype(np.int64)
+    return np.minimum(powers, longest)
+
+
+def take(arrays: Arrays, plan: Plan, size: int) -> Batch:
     """A batch of exactly `size`; a short one is filled with its own rows at weight 0.
 
     Filling with real rows keeps batch statistics honest where zeros would not.
     """
+    rows = plan.rows
     weights = np.zeros(size, np.float32)
     weights[: len(rows)] = 1.0 if arrays.weights is None else arrays.weights[rows]
     full = rows if len(rows) == size else np.resize(rows, size)
+
+    def gather(name: str, array: NumpyArray) -> NumpyArray:
+        cut = array[:, : plan.length] if name in arrays.sequences else array
+        return np.take(cut, full, axis=0)
+
     return Batch(
-        {name: np.take(array, full, axis=0) for name, array in arrays.inputs.items()},
+        {name: gather(name, array) for name, array in arrays.inputs.items()},
         {name: np.take(array, full, axis=0) for name, array in arrays.targets.items()},
         weights,
     )
 
 
-def batches(arrays: Arrays, order: NumpyArray, size: int) -> Iterator[Batch]:
-    """All rows in that order, `size` at a time."""
-    for start in range(0, len(order), size):
-        yield take(arrays, order[start : start + size], size)
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+def ahead(make: Callable[[Item], Made], items: Iterable[Item], depth: int = 2) -> Iterator[Made]:
+    """`map(make, items)`, made by a thread up to `depth` before they are asked for.
+
+    An error in `make` is raised where its result would have come. Closing the iterator ends the
+    thread.
+    """
+    made: queue.Queue[tuple[bool, Any]] = queue.Queue(depth)
+    is_over = threading.Event()
+
+    def put(entry: tuple[bool, Any]) -> bool:
+        while not is_over.is_set():
+            try:
+                made.put(entry, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put((True, make(item))):
+                    return
+            put((False, None))
+        except BaseException as error:  # noqa: BLE001 - raised again by the consumer
+            put((False, error))
+
+    thread = threading.Thread(target=work, name="next-batch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            has_value, value = made.get()
+            if has_value:
+                yield value
+            elif value is None:
+                return
+            else:
+                raise value
+    finally:
+        is_over.set()
+        thread.join()

@@ -71,6 +71,14 @@ def next_states(layers: LayerList, states: Weights, observed: list[Weights]) -> 
     }
 
 
+def update_layer(
+    transform: optax.GradientTransformation, flat: Array, state: Any, gradient: Array
+) -> tuple[Array, Any]:
+    """One layer's vector and optimizer state after a gradient."""
+    updates, after = transform.update(gradient, state, flat)
+    return optax.apply_updates(flat, updates), after
+
+
 def train_step(
     layers: LayerList, objective: Objective, config: FitConfig, optimizers: Optimizers
 ) -> Callable[[TrainState, DeviceBatch, Array], tuple[TrainState, Array]]:
@@ -105,10 +113,9 @@ def train_step(
         total = ordered_sum(gradients)
         updated, optimizer = {}, {}
         for name, transform in optimizers.items():
-            updates, optimizer[name] = transform.update(
-                total[name], state.optimizer[name], parameters[name]
+            updated[name], optimizer[name] = update_layer(
+                transform, parameters[name], state.optimizer[name], total[name]
             )
-            updated[name] = optax.apply_updates(parameters[name], updates)
         weights = {**updated, **next_states(layers, states, observed)}
         return TrainState(weights, optimizer, state.step + 1), ordered_sum(losses)
 
