@@ -1,5 +1,6 @@
 """How a command that failed says so: two lines and an exit code."""
 
+import re
 from enum import IntEnum
 
 from shared.errors import (
@@ -40,6 +41,7 @@ _HINTS = {
     "WORKSPACE_NOT_INITIALISED": "oriel init",
     "MODEL_VERSION_NOT_FOUND": "train a model first: oriel run",
     "SNAPSHOT_NOT_LOADED": "oriel run",
+    "EMPTY_FILE": "check that the export that wrote it ended well",
     "DEADLINE_EXCEEDED": "run the same command again; work that was done is not done twice",
     "ADDRESS_TAKEN": "oriel up --port 0 takes a free port",
 }
@@ -50,6 +52,9 @@ _HINTS_BY_KIND: dict[type[DomainError], str] = {
     UnavailableError: "run the same command again",
     CancelledError: "run the same command again to go on",
 }
+# Advice is the last sentence or clause; marks inside brackets, quotes and "e.g." part nothing.
+_BREAK = re.compile(r"[;.] ")
+_UNBROKEN = re.compile(r"\([^()]*\)|`[^`]*`|\b(?:e\.g|i\.e)\.")
 _NOT_FOUND_USAGE = frozenset({"FILE_NOT_FOUND", "MAPPING_NOT_FOUND"})
 
 
@@ -67,15 +72,16 @@ def exit_code_of(error: DomainError) -> ExitCode:
 def two_lines(error: DomainError) -> tuple[str, str]:
     """Return what is wrong and how to mend it, a line each.
 
-    >>> two_lines(InvalidArgumentError("no column 'price'; name it in a mapping", reason="X"))
-    ("no column 'price'", 'name it in a mapping')
+    >>> two_lines(InvalidArgumentError("no column 'price' (a; b); name it in a mapping", reason="X"))
+    ("no column 'price' (a; b)", 'name it in a mapping')
     """
-    message = " ".join(error.message.split())
+    message = " ".join(error.message.split()).rstrip(".")
     if error.reason in _HINTS:
         return message, _HINTS[error.reason]
-    what, separator, mend = message.rpartition("; ")
-    if separator:
-        return what, mend
+    breaks = list(_BREAK.finditer(_UNBROKEN.sub(lambda part: "_" * len(part[0]), message)))
+    if breaks:
+        last = breaks[-1]
+        return message[: last.start()], message[last.end() :]
     return message, next(
         (hint for kind, hint in _HINTS_BY_KIND.items() if isinstance(error, kind)),
         "oriel doctor shows how the workspace stands",

@@ -40,3 +40,14 @@ def test_a_message_without_advice_gets_some():
 
 def test_every_exit_code_has_a_meaning():
     assert set(MEANINGS) == set(ExitCode)
+
+
+def test_marks_inside_brackets_and_examples_part_nothing():
+    error = InvalidArgumentError(
+        "w.csv has no column for user (one of: a; nearest: 'b'). Its columns are: b. "
+        "Say which is which in a mapping file, e.g. `kind: orders; x. y`, and pass it.",
+        reason="X",
+    )
+    what, mend = two_lines(error)
+    assert what.endswith("Its columns are: b")
+    assert mend.startswith("Say which is which")
