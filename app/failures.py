@@ -72,8 +72,8 @@ def exit_code_of(error: DomainError) -> ExitCode:
 def two_lines(error: DomainError) -> tuple[str, str]:
     """Return what is wrong and how to mend it, a line each.
 
-    >>> two_lines(InvalidArgumentError("no column 'price' (a; b); name it in a mapping", reason="X"))
-    ("no column 'price' (a; b)", 'name it in a mapping')
+    >>> two_lines(InvalidArgumentError("no 'price' (a; b); name it in a mapping", reason="X"))
+    ("no 'price' (a; b)", 'name it in a mapping')
     """
     message = " ".join(error.message.split()).rstrip(".")
     if error.reason in _HINTS:
