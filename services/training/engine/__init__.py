@@ -1,5 +1,6 @@
 """The training engine: one description of a model, trained by any runtime."""
 
+from services.training.engine.environment import worker_environment
 from services.training.engine.fitting import EpochReport, FitConfig, FitResult, Objective
 from services.training.engine.layers import Weights, forward, init_weights, predict_fn
 from services.training.engine.local import fit
@@ -18,4 +19,5 @@ __all__ = [
     "forward",
     "init_weights",
     "predict_fn",
+    "worker_environment",
 ]
