@@ -1,10 +1,5 @@
-"""The composed service on a real warehouse and a real dataset folder, also killed and restarted."""
+"""The composed service on a real warehouse and a real dataset folder."""
 
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -115,12 +110,17 @@ def inference(home):
     warehouse.close()
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = Home(tmp_path_factory.mktemp("home"))
+def furnish(folder):
+    """Return a home with a published model and a scoring dataset."""
+    home = Home(folder)
     ModelRegistry(home.registry_path).publish("tiny", tiny_model.files(), tiny_model.MANIFEST)
     write_dataset(home.datasets_path / "scoring")
     return home
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return furnish(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
@@ -209,49 +209,3 @@ def test_a_missing_dataset_folder_is_told(served, home):
     finally:
         hidden.rename(home.datasets_path / "scoring")
     assert caught.value.reason == "DATASET_MISSING"
-
-
-CHILD = """
-    import os, signal, sys
-    from pathlib import Path
-    from services.inference.adapters.prediction_table import PredictionTable
-    from services.inference.usecases import batch
-    from shared.config.home import Home
-    from tests.integration.test_inference_service import inference, predict_all
-
-    batch.BLOCK_ROWS, batch.WRITE_ROWS = 64, 64
-    append, left = PredictionTable.append, 2
-
-    def dying(self, predictions):
-        global left
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
-        append(self, predictions)
-
-    PredictionTable.append = dying
-    with inference(Home(Path(sys.argv[1]))) as (stub, _):
-        predict_all(stub, "killed")
-"""
-
-
-def test_killed_while_writing_and_started_again_nothing_is_lost_or_doubled(served, tmp_path):
-    stub, _ = served
-    expected = read(predict_all(stub, "whole").uri)
-    home = Home(tmp_path)
-    ModelRegistry(home.registry_path).publish("tiny", tiny_model.files(), tiny_model.MANIFEST)
-    write_dataset(home.datasets_path / "scoring")
-
-    child = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(CHILD), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ,
-        timeout=120,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr
-    with inference(home) as (again, warehouse):
-        logged = warehouse.query("SELECT count() AS n FROM predictions")["n"][0].as_py()
-        assert logged == 128
-        assert read(predict_all(again, "killed").uri).equals(expected)
