@@ -40,7 +40,9 @@ def sales_chart(inputs: ReportInputs, findings: Findings) -> Chart:
     told = "; ".join(
         f"{bar.label}: {numbers.money(bar.total_micros, inputs.currency)}" for bar in findings.sales
     )
-    return _both(lambda width: specs.sales(rows, inputs.currency, width), f"Gross sales. {told}.")
+    return _both(
+        "sales", lambda width: specs.sales(rows, inputs.currency, width), f"Gross sales. {told}."
+    )
 
 
 def month_chart(inputs: ReportInputs, partial: frozenset[str]) -> Chart:
@@ -60,7 +62,7 @@ def month_chart(inputs: ReportInputs, partial: frozenset[str]) -> Chart:
         f"{numbers.month(months[-1].month)}; most in {numbers.month(best.month)} with "
         f"{numbers.money(best.gross_micros, inputs.currency)}."
     )
-    return _both(lambda width: specs.months(rows, inputs.currency, width), told)
+    return _both("months", lambda width: specs.months(rows, inputs.currency, width), told)
 
 
 def histogram_chart(findings: Findings) -> Chart:
@@ -71,7 +73,7 @@ def histogram_chart(findings: Findings) -> Chart:
         f"Customers by probability to order: {numbers.count(sum(counts[:half]))} below 50%, "
         f"{numbers.count(sum(counts[half:]))} at 50% or above."
     )
-    return _one(specs.histogram(counts, HALF), told)
+    return _one("histogram", specs.histogram(counts, HALF), told)
 
 
 def segment_chart(rows: Sequence[Row]) -> Chart:
@@ -86,7 +88,7 @@ def segment_chart(rows: Sequence[Row]) -> Chart:
         f"{numbers.percent(row['spend'])} of expected spend"
         for row in rows
     )
-    return _one(specs.segments(flat, HALF), f"Value segments. {told}.")
+    return _one("segments", specs.segments(flat, HALF), f"Value segments. {told}.")
 
 
 def gain_chart(quality: Quality) -> Chart:
@@ -97,7 +99,7 @@ def gain_chart(quality: Quality) -> Chart:
         f"Contacting the most likely {numbers.percent(third['contacted'])} of customers finds "
         f"{numbers.percent(third['found'])} of all buyers."
     )
-    return _one(specs.gain(rows, HALF), told)
+    return _one("gain", specs.gain(rows, HALF), told)
 
 
 def gain_rows(quality: Quality) -> list[dict[str, float]]:
@@ -117,7 +119,7 @@ def lift_chart(quality: Quality) -> Chart:
         f"The most likely tenth ordered {numbers.score(rows[0]['lift'], 1)} times as often as the "
         f"average customer, the least likely tenth {numbers.score(rows[-1]['lift'], 1)} times."
     )
-    return _one(specs.lift(rows, HALF), told)
+    return _one("lift", specs.lift(rows, HALF), told)
 
 
 def calibration_chart(quality: Quality) -> Chart:
@@ -127,7 +129,9 @@ def calibration_chart(quality: Quality) -> Chart:
         f"said {numbers.percent(row['predicted'])}, came {numbers.percent(row['observed'])}"
         for row in rows
     )
-    return _one(specs.calibration(rows, HALF), f"Calibration by tenth of customers: {told}.")
+    return _one(
+        "calibration", specs.calibration(rows, HALF), f"Calibration by tenth of customers: {told}."
+    )
 
 
 def calibration_rows(quality: Quality) -> list[dict[str, float]]:
@@ -157,7 +161,7 @@ def model_chart(quality: Quality) -> Chart:
                 }
             )
     told = "; ".join(f"{row['model']} {numbers.score(row['auc'])}" for row in rows)
-    return _one(specs.models(rows, HALF), f"AUC with its 95% range: {told}.")
+    return _one("models", specs.models(rows, HALF), f"AUC with its 95% range: {told}.")
 
 
 def wilson(share: float, count: float, z: float = 1.96) -> tuple[float, float]:
@@ -189,10 +193,13 @@ def _parts(bar: SalesBar) -> list[tuple[str, float | None]]:
     ]
 
 
-def _one(spec: specs.Spec, description: str) -> Chart:
-    return Chart(svg(spec, description), Markup(), description)
+def _one(name: str, spec: specs.Spec, description: str) -> Chart:
+    return Chart(svg(spec, name, description), Markup(), description)
 
 
-def _both(spec: Callable[[int], specs.Spec], description: str) -> Chart:
-    wide, narrow = spec(WIDE), spec(NARROW)
-    return Chart(svg(wide, description), svg(narrow, description), description)
+def _both(name: str, spec: Callable[[int], specs.Spec], description: str) -> Chart:
+    return Chart(
+        svg(spec(WIDE), f"{name}-wide", description),
+        svg(spec(NARROW), f"{name}-narrow", description),
+        description,
+    )
