@@ -1,0 +1,1 @@
+"""Judgement of predictions on later time, with standard errors and beside baselines."""

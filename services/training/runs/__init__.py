@@ -1,0 +1,1 @@
+"""Training runs: from a dataset's rows to calibrated, exported, judged programs."""

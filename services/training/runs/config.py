@@ -1,0 +1,94 @@
+"""What one run is asked for, as a tree of values that is stored beside its model."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import yaml
+
+from services.training.engine import FitConfig, OptimizerConfig
+from services.training.models import ModelConfig, parse_config
+from shared.errors import FailedPreconditionError
+
+FORMAT_VERSION = 1
+
+# For a few thousand rows of a few dozen features; a prediction file may say otherwise.
+_TABULAR_DEFAULTS: Mapping[str, Any] = {"width": 32, "blocks": 2, "dropout": 0.3}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All choices of a run.
+
+    Args:
+        seed: Seed of all randomness.
+        model: Model type and its settings, as in a prediction file.
+        members: Networks in the ensemble; each is fitted without one group of users, on which it
+            stops early and is calibrated.
+        half_life_days: Age at which a training row counts half, since shops change; 0 counts all
+            rows the same.
+        learning_rate: Rate of AdamW.
+        weight_decay: Pull of matrices towards zero.
+        epochs: At most this many passes a member.
+        patience: Epochs without a better loss on held-out users before stopping.
+        bootstrap_samples: Samples behind each standard error.
+    """
+
+    seed: int = 0
+    model: Mapping[str, Any] = field(default_factory=lambda: {"type": "mlp"})
+    members: int = 5
+    half_life_days: float = 90.0
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-2
+    epochs: int = 30
+    patience: int = 4
+    bootstrap_samples: int = 200
+
+    def model_config(self) -> ModelConfig:
+        """The model's own config; raises DomainError when the mapping is wrong."""
+        values = dict(self.model)
+        if values.get("type") == "mlp":
+            values = {**_TABULAR_DEFAULTS, **values}
+        return parse_config(values)
+
+    def fit_config(self, row_count: int) -> FitConfig:
+        """How a member is fitted to so many rows: about forty steps an epoch, within limits."""
+        size = 2 ** int(math.log2(max(row_count, 1) / 40.0)) if row_count > 40 else 1
+        return FitConfig(
+            batch_size=min(max(size, 64), 1024),
+            epochs=self.epochs,
+            patience=self.patience,
+            # A constant rate keeps the number of rows out of the program, so that all members
+            # share one compilation; the mean over members does what a falling rate would.
+            optimizer=OptimizerConfig(
+                learning_rate=self.learning_rate,
+                weight_decay=self.weight_decay,
+                schedule="constant",
+                warmup_share=0.0,
+            ),
+        )
+
+
+def to_yaml(config: RunConfig) -> str:
+    """Text of a config; equal configs have equal texts."""
+    values = {"format_version": FORMAT_VERSION, **asdict(config), "model": dict(config.model)}
+    return yaml.safe_dump(values, sort_keys=True)
+
+
+def from_yaml(text: str) -> RunConfig:
+    """The config of a text that `to_yaml` wrote.
+
+    Raises:
+        FailedPreconditionError: It is of another format.
+    """
+    values = yaml.safe_load(text)
+    version = values.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise FailedPreconditionError(
+            f"this run's config has format_version {version}; this Oriel reads {FORMAT_VERSION}. "
+            "Start the training again.",
+            reason="RUN_FORMAT_UNSUPPORTED",
+            format_version=version,
+        )
+    return RunConfig(**values)

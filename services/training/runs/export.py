@@ -1,0 +1,107 @@
+"""Fitted ensembles as StableHLO programs beside their weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+from safetensors.numpy import save
+
+from services.training.runs.answer import predict
+from services.training.runs.attribution import attribute
+from services.training.runs.members import Fitted
+from shared.errors import FailedPreconditionError
+
+NumpyArray = np.ndarray[Any, Any]
+
+PREDICT_FILE = "predict.jaxexport"
+ATTRIBUTE_FILE = "attribute.jaxexport"
+WEIGHTS_FILE = "weights.safetensors"
+PLATFORMS = ("cpu", "cuda")
+
+MOST_COMPLETENESS_ERROR = 1e-4
+"""Contributions must add up to the logit within this, or the model is not published."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Files of a model version and what was measured of its programs."""
+
+    files: Mapping[str, bytes]
+    completeness_error: float
+
+
+def export_programs(fitted: Fitted, features: NumpyArray) -> Exported:
+    """Export both programs with a free batch size for CPU and CUDA.
+
+    Args:
+        fitted: The ensemble.
+        features: Raw rows to measure the completeness of attributions on.
+
+    Raises:
+        FailedPreconditionError: Contributions do not add up to the logit.
+    """
+    (batch,) = export.symbolic_shape("b", constraints=["b >= 1"])
+    shape: Any = jax.ShapeDtypeStruct
+    weights = {n: shape(v.shape, v.dtype) for n, v in fitted.weights.items()}
+    rows = shape((batch, features.shape[1]), jnp.float32)
+    eligible = shape((batch,), jnp.bool_)
+    answer, reasons = jax.jit(predict(fitted.network)), jax.jit(attribute(fitted.network))
+    error = completeness_error(reasons(dict(fitted.weights), features))
+    if error > MOST_COMPLETENESS_ERROR:
+        raise FailedPreconditionError(
+            f"contributions miss the logit by {error:.1e}, "
+            f"more than {MOST_COMPLETENESS_ERROR:.0e}; "
+            "use a smooth activation such as gelu in `model`",
+            reason="ATTRIBUTION_INCOMPLETE",
+            error=error,
+            threshold=MOST_COMPLETENESS_ERROR,
+        )
+    return Exported(
+        files={
+            PREDICT_FILE: _serialized(answer, weights, rows, eligible),
+            ATTRIBUTE_FILE: _serialized(reasons, weights, rows),
+            WEIGHTS_FILE: save(dict(fitted.weights)),
+        },
+        completeness_error=error,
+    )
+
+
+def completeness_error(attribution: Mapping[str, Any]) -> float:
+    """Largest distance between a logit and what its contributions add up to."""
+    total = np.asarray(attribution["contributions"], np.float64).sum(axis=1)
+    total = total + float(attribution["baseline_logit"])
+    return float(np.abs(total - np.asarray(attribution["logit"], np.float64)).max())
+
+
+def signature(feature_count: int) -> Mapping[str, Any]:
+    """What the programs take and give, in words for the manifest."""
+    block = {"dtype": "float32", "shape": ["b", feature_count]}
+    column = {"dtype": "float32", "shape": ["b"]}
+    return {
+        "predict": {
+            "inputs": {"features": block, "eligible": {"dtype": "bool", "shape": ["b"]}},
+            "outputs": {
+                "active_probability": column,
+                "churn_probability": column,
+                "expected_value": column,
+                "segment_probabilities": {"dtype": "float32", "shape": ["b", 4]},
+            },
+        },
+        "attribute": {
+            "inputs": {"features": block},
+            "outputs": {
+                "contributions": block,
+                "logit": column,
+                "baseline_logit": {"dtype": "float32", "shape": []},
+            },
+        },
+    }
+
+
+def _serialized(program: Any, *arguments: Any) -> bytes:
+    exported = export.export(program, platforms=PLATFORMS)(*arguments)
+    return bytes(exported.serialize())

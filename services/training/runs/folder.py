@@ -1,0 +1,105 @@
+"""The folder of one run: what the worker is told, what it says, and what it leaves."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from services.training.runs.config import RunConfig, from_yaml, to_yaml
+from services.training.runs.run import RunResult
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the worker is asked for, besides the config."""
+
+    model: str
+    dataset_folder: str
+    dataset_hash: str
+
+
+class RunFolder:
+    """Files of a run; the manifest is written last, so a folder that has it is complete."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def log_file(self) -> Path:
+        """What the worker and its libraries printed."""
+        return self.path / "log.txt"
+
+    @property
+    def progress_file(self) -> Path:
+        """One JSON line per message of the worker."""
+        return self.path / "progress.jsonl"
+
+    @property
+    def error_file(self) -> Path:
+        """Why the worker gave up, where it could say so."""
+        return self.path / "error.json"
+
+    def prepare(self, order: Order, config: RunConfig) -> None:
+        """Write the order; what an earlier try left is taken away unless it is this very order."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        wanted = json.dumps({**asdict(order), "config": to_yaml(config)}, indent=1)
+        order_file = self.path / "order.json"
+        is_same = order_file.exists() and order_file.read_text(encoding="utf-8") == wanted
+        if not is_same:
+            self._manifest_file.unlink(missing_ok=True)
+        for file in (self.error_file, self.progress_file, self.log_file):
+            file.unlink(missing_ok=True)
+        _write(order_file, wanted.encode())
+        _write(self.path / "config.yaml", to_yaml(config).encode())
+
+    def order(self) -> tuple[Order, RunConfig]:
+        """What was written by `prepare`."""
+        values = json.loads((self.path / "order.json").read_text(encoding="utf-8"))
+        return Order(values["model"], values["dataset_folder"], values["dataset_hash"]), from_yaml(
+            values["config"]
+        )
+
+    def write_result(self, result: RunResult) -> None:
+        """Leave the files of the version, the manifest last."""
+        self._files_path.mkdir(exist_ok=True)
+        for name, content in result.files.items():
+            _write(self._files_path / name, content)
+        _write(self.path / "evaluation.json", result.files["evaluation.json"])
+        manifest = {"manifest": dict(result.manifest), "files": sorted(result.files)}
+        _write(self._manifest_file, json.dumps(manifest, indent=1, sort_keys=True).encode())
+
+    def result(self) -> RunResult | None:
+        """What a worker left, or None while it is not complete."""
+        if not self._manifest_file.exists():
+            return None
+        values: Mapping[str, Any] = json.loads(self._manifest_file.read_text(encoding="utf-8"))
+        files = {name: (self._files_path / name).read_bytes() for name in values["files"]}
+        return RunResult(files, values["manifest"])
+
+    def log_end(self, characters: int = 2000) -> str:
+        """The last of what was printed."""
+        try:
+            text = self.log_file.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+        return text[-characters:]
+
+    @property
+    def _files_path(self) -> Path:
+        return self.path / "artefacts"
+
+    @property
+    def _manifest_file(self) -> Path:
+        return self.path / "result.json"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write so that a reader sees all of it or nothing, also after a crash."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)

@@ -1,0 +1,215 @@
+"""Judgement of an ensemble on a later instant, beside its baselines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from services.training.evaluation.baselines import (
+    Split,
+    earlier_window,
+    fit_logistic,
+    fit_recency,
+    recency_scores,
+)
+from services.training.evaluation.bootstrap import Scores, draws, measure
+from services.training.evaluation.probability import (
+    absolute_error,
+    accuracy,
+    brier,
+    class_accuracy,
+    class_log_loss,
+    class_macro_f1,
+    f1,
+    log_loss,
+    precision,
+    recall,
+)
+from services.training.evaluation.ranking import (
+    Metric,
+    auc,
+    average_precision,
+    normalised_gini,
+    spearman,
+)
+from services.training.evaluation.tables import calibration_table, lift_table
+from services.training.runs.answer import predict
+from services.training.runs.heads import segments
+from services.training.runs.members import Fitted, Limits
+from services.training.runs.rows import DAY, NumpyArray, Rows, ages_weight, groups
+from services.training.runs.scaling import scale_rows
+
+RECENCY_FEATURE = "recency_days"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model or a baseline says of the test rows.
+
+    Attributes:
+        active: Probability of an order in the horizon.
+        ranking: Higher is more likely active; None means that `active` ranks.
+        spend: Expected spend in currency units.
+        segments: Probabilities of the four segments.
+    """
+
+    active: NumpyArray
+    spend: NumpyArray
+    segments: NumpyArray
+    ranking: NumpyArray | None = None
+
+
+def answers(fitted: Fitted, rows: Rows) -> Answer:
+    """The ensemble's answer, by the function that is exported."""
+    outputs = jax.jit(predict(fitted.network))(dict(fitted.weights), rows.features, rows.eligible)
+    return Answer(
+        active=np.asarray(outputs["active_probability"], np.float64),
+        spend=np.asarray(outputs["expected_value"], np.float64),
+        segments=np.asarray(outputs["segment_probabilities"], np.float64),
+    )
+
+
+def judge(
+    fitted: Fitted,
+    train: Rows,
+    test: Rows,
+    limits: Limits,
+    *,
+    feature_names: Sequence[str],
+    horizon_days: int,
+    half_life_days: float,
+    samples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Metrics with standard errors, paired differences and tables; eligible users only.
+
+    Returns:
+        The parts of evaluation.json that can be known here; a number that is not defined is None.
+    """
+    train, test = train.where(train.eligible), test.where(test.eligible)
+    said = {"model": answers(fitted, test)}
+    said |= _baselines(fitted, train, test, limits, feature_names, horizon_days, half_life_days)
+    sampled = draws(len(test), samples, seed)
+    scores = {
+        name: measure(_metrics(answer, test, limits), sampled) for name, answer in said.items()
+    }
+    model = said["model"]
+    return {
+        "metrics": {name: _estimates(each) for name, each in scores.items()},
+        "comparisons": _comparisons(scores),
+        "lift": lift_table(model.active, test.is_active, test.spend),
+        "calibration": calibration_table(model.active, test.is_active),
+        "forecast": {
+            "predicted_active": float(model.active.sum()),
+            "actual_active": int(test.is_active.sum()),
+            "predicted_spend_micros": round(float(model.spend.sum()) * 1e6),
+            "actual_spend_micros": round(float(test.spend.sum()) * 1e6),
+        },
+    }
+
+
+def _metrics(answer: Answer, test: Rows, limits: Limits) -> dict[str, Metric]:
+    """Churn is the label of the ranking and decision metrics: True where there was no order."""
+    churned, churn = ~test.is_active, 1.0 - answer.active
+    ranking = churn if answer.ranking is None else -answer.ranking
+    classes = segments(test.spend, limits)
+    return {
+        "auc": auc(churned, ranking),
+        "pr_auc": average_precision(churned, ranking),
+        "log_loss": log_loss(churned, churn),
+        "brier": brier(churned, churn),
+        "accuracy": accuracy(churned, churn),
+        "recall": recall(churned, churn),
+        "precision": precision(churned, churn),
+        "f1": f1(churned, churn),
+        "mae": absolute_error(test.spend, answer.spend),
+        "spearman": spearman(test.spend, answer.spend),
+        "normalised_gini": normalised_gini(test.spend, answer.spend),
+        "segment_accuracy": class_accuracy(classes, answer.segments),
+        "segment_macro_f1": class_macro_f1(classes, answer.segments),
+        "segment_log_loss": class_log_loss(classes, answer.segments),
+    }
+
+
+def _baselines(
+    fitted: Fitted,
+    train: Rows,
+    test: Rows,
+    limits: Limits,
+    feature_names: Sequence[str],
+    horizon_days: int,
+    half_life_days: float,
+) -> dict[str, Answer]:
+    scaled = scale_rows(train.features, fitted.scaling)
+    window = earlier_window(train.as_ofs, horizon_days * DAY)
+    splits = [window] if window else _user_splits(train)
+    logistic = fit_logistic(scaled, train.is_active, splits)
+    said = logistic.probabilities(scale_rows(test.features, fitted.scaling))
+    baselines = {"logistic_regression": _with_means(said, train, limits, half_life_days)}
+    if RECENCY_FEATURE in feature_names:
+        column = list(feature_names).index(RECENCY_FEATURE)
+        rule = fit_recency(train.features[:, column], train.is_active)
+        days = test.features[:, column]
+        baselines["recency_rule"] = _with_means(
+            rule.probabilities(days), train, limits, half_life_days, recency_scores(days)
+        )
+    return baselines
+
+
+def _with_means(
+    active: NumpyArray,
+    train: Rows,
+    limits: Limits,
+    half_life_days: float,
+    ranking: NumpyArray | None = None,
+) -> Answer:
+    """Round a baseline's probability off: mean spend and class shares of active training rows."""
+    spenders = train.where(train.is_active)
+    weights = ages_weight(spenders.as_ofs, half_life_days).astype(np.float64)
+    spend = float(np.average(spenders.spend, weights=weights))
+    classes = segments(spenders.spend, limits)
+    shares = np.bincount(classes, weights=weights, minlength=4)[1:] / weights.sum()
+    return Answer(
+        active=active,
+        spend=active * spend,
+        segments=np.concatenate([1.0 - active[:, None], active[:, None] * shares], axis=1),
+        ranking=ranking,
+    )
+
+
+def _user_splits(rows: Rows, parts: int = 5) -> list[Split]:
+    group = groups(rows.user_keys, parts)
+    return [Split(fit=group != part, judge=group == part) for part in range(parts)]
+
+
+def _estimates(scores: Scores) -> dict[str, Any]:
+    estimates = {name: scores.estimate(name) for name in scores.values}
+    return {
+        name: {"value": _finite(each.value), "se": _finite(each.standard_error)}
+        for name, each in estimates.items()
+    }
+
+
+def _comparisons(scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
+    model = scores["model"]
+    rows = []
+    for baseline in (name for name in scores if name != "model"):
+        for metric in model.values:
+            difference = model.minus(scores[baseline], metric)
+            rows.append(
+                {
+                    "metric": metric,
+                    "baseline": baseline,
+                    "difference": _finite(difference.value),
+                    "se": _finite(difference.standard_error),
+                    "low": _finite(difference.low),
+                    "high": _finite(difference.high),
+                }
+            )
+    return rows
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,154 @@
+"""The ensemble: members cross-fitted over groups of users, calibrated on users they never saw."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from services.training.engine import Arrays, EpochReport, fit
+from services.training.models import table
+from services.training.runs import heads
+from services.training.runs.answer import BaseRates, Network, member_outputs, pack
+from services.training.runs.calibration import (
+    Calibration,
+    fit_platt,
+    fit_segments,
+    fit_spend_factor,
+)
+from services.training.runs.config import RunConfig
+from services.training.runs.rows import NumpyArray, Rows, ages_weight, groups
+from services.training.runs.scaling import Scaling, fit_scaling, scale_rows
+from shared.errors import FailedPreconditionError
+
+Limits = tuple[float, float]
+OnEpoch = Callable[[int, EpochReport], None]
+
+LEAST_ROWS = 100
+LEAST_OF_EACH_KIND = 10
+
+_PRIOR_ROWS = 20.0
+"""Weight of the eligible users' rate in that of users the question does not fit."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A calibrated ensemble: its shape, its numbers, and what they were fitted with."""
+
+    network: Network
+    weights: Mapping[str, NumpyArray]
+    scaling: Scaling
+    base: BaseRates
+    best_epochs: tuple[int, ...]
+
+
+def fit_members(
+    rows: Rows,
+    limits: Limits,
+    config: RunConfig,
+    *,
+    on_epoch: OnEpoch = lambda _member, _report: None,
+) -> Fitted:
+    """Fit an ensemble to rows; each member leaves out one group of users and is judged on it.
+
+    Raises:
+        FailedPreconditionError: There are too few rows, or too few of one kind.
+    """
+    fitted = rows.where(rows.eligible)
+    _require_enough(fitted)
+    weights = ages_weight(fitted.as_ofs, config.half_life_days)
+    scaling = fit_scaling(fitted.features)
+    spend_scale = heads.fit_spend_scale(fitted.spend)
+    inputs = scale_rows(fitted.features, scaling)
+    wanted = heads.targets(fitted.spend, limits, spend_scale)
+    layers = config.model_config().build(table(scaling.width), heads.HEADS)
+    group = groups(fitted.user_keys, config.members)
+    run = jax.jit(member_outputs(layers, jnp.array([spend_scale.centre, spend_scale.spread])))
+
+    members: list[Mapping[str, Any]] = []
+    best_epochs: list[int] = []
+    unseen: dict[str, NumpyArray] = {}
+    for number in range(config.members):
+        out = group == number
+        result = fit(
+            layers,
+            heads.objective,
+            _arrays(inputs, wanted, weights, ~out),
+            _arrays(inputs, wanted, weights, out),
+            config.fit_config(int((~out).sum())),
+            seed=config.seed * 1000 + number,
+            on_epoch=lambda report, number=number: on_epoch(number, report),  # type: ignore[misc]
+        )
+        members.append({name: np.asarray(value) for name, value in result.parameters.items()})
+        best_epochs.append(result.best_epoch)
+        for name, value in run(result.parameters, inputs[out]).items():
+            unseen.setdefault(name, np.zeros((len(fitted), value.shape[1])))[out] = value
+
+    calibration = _calibrate(unseen, fitted, limits, weights)
+    base = base_rates(rows, limits)
+    return Fitted(
+        network=Network(layers, config.members, scaling.flagged),
+        weights=pack(members, scaling, spend_scale, calibration, base),
+        scaling=scaling,
+        base=base,
+        best_epochs=tuple(best_epochs),
+    )
+
+
+def base_rates(rows: Rows, limits: Limits) -> BaseRates:
+    """Rates of users the question does not fit, drawn towards those of users it does."""
+    fits, others = rows.where(rows.eligible), rows.where(~rows.eligible)
+    weight = len(others) + _PRIOR_ROWS
+    active = (others.is_active.sum() + _PRIOR_ROWS * fits.is_active.mean()) / weight
+    spend = (others.spend.sum() + _PRIOR_ROWS * fits.spend.mean()) / weight
+    classes = heads.segments(fits.spend[fits.is_active], limits)
+    counts = np.bincount(classes, minlength=4)[1:] + 1.0
+    return BaseRates(float(active), float(spend), counts / counts.sum())
+
+
+def _calibrate(
+    unseen: Mapping[str, NumpyArray], rows: Rows, limits: Limits, weights: NumpyArray
+) -> Calibration:
+    wide = weights.astype(np.float64)
+    logits = unseen["active"][:, 0]
+    slope, intercept = fit_platt(logits, rows.is_active, wide)
+    active = 1.0 / (1.0 + np.exp(-(slope * logits + intercept)))
+    expected = active * np.exp(np.minimum(unseen["log_mean"][:, 0], 30.0))
+    spenders = rows.is_active
+    sharpness, shift = fit_segments(
+        unseen["segment"][spenders],
+        heads.segments(rows.spend[spenders], limits) - 1,
+        wide[spenders],
+    )
+    factor = fit_spend_factor(expected, rows.spend, wide)
+    return Calibration(slope, intercept, factor, sharpness, shift)
+
+
+def _arrays(
+    inputs: NumpyArray, wanted: Mapping[str, NumpyArray], weights: NumpyArray, mask: NumpyArray
+) -> Arrays:
+    return Arrays(
+        {"features": inputs[mask]},
+        {name: value[mask] for name, value in wanted.items()},
+        weights[mask],
+    )
+
+
+def _require_enough(rows: Rows) -> None:
+    active = int(rows.is_active.sum())
+    for rule, value, threshold in (
+        ("eligible training rows", len(rows), LEAST_ROWS),
+        ("eligible training rows with an order in the horizon", active, LEAST_OF_EACH_KIND),
+        ("eligible training rows without one", len(rows) - active, LEAST_OF_EACH_KIND),
+    ):
+        if value < threshold:
+            raise FailedPreconditionError(
+                f"too little data to train: {rule} are {value}, at least {threshold} are needed; "
+                "bring in more history or move the as-of date",
+                reason="TOO_LITTLE_DATA",
+                rule=rule,
+                value=value,
+                threshold=threshold,
+            )

@@ -1,0 +1,68 @@
+"""Rows of a dataset as training uses them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+NumpyArray = np.ndarray[Any, Any]
+
+DAY = 86_400_000
+"""Milliseconds."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One row per user and instant.
+
+    Attributes:
+        user_keys: uint64 pseudonym.
+        as_ofs: int64 milliseconds since 1970.
+        eligible: Whether the question fits the user.
+        features: float32 [row, feature]; NaN is missing.
+        spend: float64 gross spend in the horizon, in currency units.
+    """
+
+    user_keys: NumpyArray
+    as_ofs: NumpyArray
+    eligible: NumpyArray
+    features: NumpyArray
+    spend: NumpyArray
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.user_keys)
+
+    @property
+    def is_active(self) -> NumpyArray:
+        """Whether there was any spend in the horizon."""
+        active: NumpyArray = self.spend > 0
+        return active
+
+    def where(self, mask: NumpyArray) -> "Rows":
+        """The rows that a mask keeps."""
+        return Rows(
+            self.user_keys[mask],
+            self.as_ofs[mask],
+            self.eligible[mask],
+            self.features[mask],
+            self.spend[mask],
+        )
+
+
+def groups(user_keys: NumpyArray, count: int) -> NumpyArray:
+    """The group of each user's rows, from 0: a mixed hash of the key, so all rows go together."""
+    mixed = user_keys.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed = mixed ^ (mixed >> np.uint64(31))
+    return (mixed % np.uint64(count)).astype(np.int64)
+
+
+def ages_weight(as_ofs: NumpyArray, half_life_days: float) -> NumpyArray:
+    """float32 weight of each row: 1 at the latest instant, half of it every half-life before."""
+    if not half_life_days or not len(as_ofs):
+        return np.ones(len(as_ofs), np.float32)
+    age_days = (as_ofs.max() - as_ofs) / DAY
+    weights: NumpyArray = np.exp2(-age_days / half_life_days).astype(np.float32)
+    return weights

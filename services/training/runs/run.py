@@ -1,0 +1,225 @@
+"""A whole run as a function: a dataset in, the files and the manifest of a version out."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from services.training.engine import EpochReport
+from services.training.runs.card import model_card
+from services.training.runs.config import RunConfig, to_yaml
+from services.training.runs.export import export_programs, signature
+from services.training.runs.judge import judge
+from services.training.runs.losses import Loss, curves
+from services.training.runs.members import Fitted, Limits, fit_members
+from services.training.runs.rows import Rows
+from shared.dataset import DatasetReader, FoldSpec, Manifest
+from shared.errors import FailedPreconditionError
+
+EVALUATION, FINAL = "evaluation", "final"
+ROWS_FOR_COMPLETENESS = 512
+
+
+class Reporter(Protocol):
+    """Hears how a run goes."""
+
+    def progress(self, completed: int, total: int, message: str) -> None:
+        """So many of so many epochs are done; a member that stops early skips the rest of its."""
+        ...
+
+    def epoch(self, loss: Loss, report: EpochReport) -> None:
+        """A member finished an epoch."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What is published: files by name, and the manifest's values."""
+
+    files: Mapping[str, bytes]
+    manifest: Mapping[str, Any]
+
+
+def run_training(
+    reader: DatasetReader, model: str, config: RunConfig, reporter: Reporter
+) -> RunResult:
+    """Judge on later time, then fit on every instant, and export.
+
+    Args:
+        reader: A training dataset with an "evaluation" and a "final" fold.
+        model: Name of the model without its collection.
+        config: All choices of the run.
+        reporter: Hears progress and losses.
+
+    Raises:
+        FailedPreconditionError: The dataset cannot be trained on.
+    """
+    dataset = reader.manifest
+    _require_training(dataset)
+    progress = _Progress(config, reporter)
+
+    earlier = dataset.fold(EVALUATION)
+    judged, train = _fit(reader, earlier, config, progress)
+    test = _rows(reader, earlier.test_as_ofs)
+    reporter.progress(progress.completed, progress.total, "judging on later time")
+    evaluation = judge(
+        judged,
+        train,
+        test,
+        _limits(earlier),
+        feature_names=dataset.feature_names,
+        horizon_days=dataset.horizon_days,
+        half_life_days=config.half_life_days,
+        samples=config.bootstrap_samples,
+        seed=config.seed,
+    )
+
+    last = dataset.fold(FINAL)
+    fitted, rows = _fit(reader, last, config, progress)
+    reporter.progress(progress.completed, progress.total, "exporting")
+    exported = export_programs(fitted, _spread(rows.features, ROWS_FOR_COMPLETENESS))
+    evaluation = {"fold": _fold(earlier, dataset, test), **evaluation}
+    evaluation["losses"] = curves(progress.losses)
+    manifest = {
+        **_provenance(dataset, config, fitted, last),
+        "completeness_error": exported.completeness_error,
+        "metrics": evaluation["metrics"]["model"],
+        "final": {
+            "train_as_ofs": _texts(last.train_as_ofs),
+            "row_count": int(rows.eligible.sum()),
+            "best_epochs": list(fitted.best_epochs),
+        },
+    }
+    card = model_card({**manifest, "model": model}, evaluation)
+    files = {
+        **exported.files,
+        "evaluation.json": _json(evaluation),
+        "model_card.md": card.encode(),
+        "config.yaml": to_yaml(config).encode(),
+    }
+    reporter.progress(progress.total, progress.total, "done")
+    return RunResult(files, manifest)
+
+
+class _Progress:
+    """Counts epochs over all members of both folds and keeps their losses."""
+
+    def __init__(self, config: RunConfig, reporter: Reporter) -> None:
+        self.total = 2 * config.members * config.epochs
+        self.completed = 0
+        self.losses: list[Loss] = []
+        self._config, self._reporter = config, reporter
+        self._folds: list[str] = []
+
+    def listen(self, fold: str) -> Callable[[int, EpochReport], None]:
+        """What a fold's fit calls after each epoch."""
+        before = len(self._folds) * self._config.members * self._config.epochs
+        self._folds.append(fold)
+        self.completed = before
+        message = "fitting the model to judge" if fold == EVALUATION else "fitting the final model"
+
+        def hear(member: int, report: EpochReport) -> None:
+            loss = Loss(fold, member, report.epoch, report.train_loss, report.validation_loss)
+            self.losses.append(loss)
+            self.completed = before + member * self._config.epochs + report.epoch + 1
+            self._reporter.epoch(loss, report)
+            words = f"{message}: network {member + 1} of {self._config.members}"
+            self._reporter.progress(self.completed, self.total, words)
+
+        return hear
+
+
+def _fit(
+    reader: DatasetReader, fold: FoldSpec, config: RunConfig, progress: _Progress
+) -> tuple[Fitted, Rows]:
+    rows = _rows(reader, fold.train_as_ofs)
+    fitted = fit_members(rows, _limits(fold), config, on_epoch=progress.listen(fold.name))
+    return fitted, rows
+
+
+def _rows(reader: DatasetReader, as_ofs: tuple[datetime, ...]) -> Rows:
+    arrays = reader.arrays(as_ofs)
+    if arrays.spend_micros is None:
+        raise FailedPreconditionError(
+            "the dataset has no labels; build one with purpose TRAINING",
+            reason="DATASET_WITHOUT_LABELS",
+        )
+    return Rows(
+        user_keys=np.asarray(arrays.user_keys),
+        as_ofs=np.asarray(arrays.as_ofs).astype("datetime64[ms]").astype(np.int64),
+        eligible=np.asarray(arrays.eligible, dtype=bool),
+        features=np.asarray(arrays.features, dtype=np.float32),
+        spend=np.asarray(arrays.spend_micros).astype(np.float64) / 1e6,
+    )
+
+
+def _limits(fold: FoldSpec) -> Limits:
+    low, high = fold.segment_limits_micros
+    return low / 1e6, high / 1e6
+
+
+def _require_training(dataset: Manifest) -> None:
+    names = {fold.name for fold in dataset.folds}
+    missing = [name for name in (EVALUATION, FINAL) if name not in names]
+    if missing:
+        raise FailedPreconditionError(
+            f"the dataset has no {missing[0]} fold; build one with purpose TRAINING "
+            "over enough history",
+            reason="DATASET_WITHOUT_FOLD",
+            fold=missing[0],
+        )
+
+
+def _fold(fold: FoldSpec, dataset: Manifest, test: Rows) -> dict[str, Any]:
+    eligible = test.where(test.eligible)
+    return {
+        "train_as_ofs": _texts(fold.train_as_ofs),
+        "test_as_of": _texts(fold.test_as_ofs)[-1],
+        "horizon_days": dataset.horizon_days,
+        "row_count": len(eligible),
+        "positive_rate": float(1.0 - eligible.is_active.mean()),
+    }
+
+
+def _provenance(
+    dataset: Manifest, config: RunConfig, fitted: Fitted, fold: FoldSpec
+) -> dict[str, Any]:
+    return {
+        "features": list(dataset.feature_names),
+        "feature_labels": {column.name: column.label for column in dataset.features},
+        "feature_set_version": dataset.feature_set_version,
+        "dataset_hash": dataset.content_hash,
+        "predictions": sorted(dataset.predictions),
+        "horizon_days": dataset.horizon_days,
+        "currency": dataset.currency,
+        "eligible_rule": dataset.eligible_rule,
+        "signature": signature(len(dataset.features)),
+        "base_rates": {
+            "active": fitted.base.active,
+            "expected_value": fitted.base.spend,
+            "segments": [float(share) for share in fitted.base.segments],
+        },
+        "segment_limits_micros": list(fold.segment_limits_micros),
+        "config": asdict(replace(config, model=dict(config.model))),
+        "jax_version": jax.__version__,
+    }
+
+
+def _texts(instants: tuple[datetime, ...]) -> list[str]:
+    return [instant.isoformat() for instant in instants]
+
+
+def _spread(features: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+    """At most `count` rows, evenly spread over all."""
+    chosen = np.linspace(0, len(features) - 1, min(count, len(features))).astype(int)
+    rows: np.ndarray[Any, Any] = features[chosen]
+    return rows
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
+    return text.encode() + b"\n"

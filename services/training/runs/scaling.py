@@ -1,0 +1,79 @@
+"""Preprocessing fitted on training rows: signed log, standardising, clipping, missing values."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Array = jax.Array
+NumpyArray = np.ndarray[Any, Any]
+
+LIMIT = 6.0
+"""Standardised values are cut here, so that one wild value cannot lead a prediction astray."""
+
+_LEAST_MISSING_SHARE = 0.001
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Which numbers bring raw features to the network's inputs.
+
+    Inputs are the standardised features, then a 0/1 column for each feature in `flagged` that says
+    whether it is missing. A missing value becomes 0, which is the training mean.
+    """
+
+    centre: NumpyArray
+    spread: NumpyArray
+    flagged: tuple[int, ...]
+    flag_rate: NumpyArray
+    """Share of training rows in which each flagged feature is missing."""
+
+    @property
+    def width(self) -> int:
+        """Number of network inputs."""
+        return len(self.centre) + len(self.flagged)
+
+
+def fit_scaling(features: NumpyArray) -> Scaling:
+    """Fit on raw rows; NaN is missing."""
+    bent = _bend_numpy(features)
+    missing = np.isnan(bent)
+    counts = np.maximum((~missing).sum(axis=0), 1)
+    centre = np.nansum(bent, axis=0, dtype=np.float64) / counts
+    spread = np.sqrt(np.nansum((bent - centre) ** 2, axis=0, dtype=np.float64) / counts)
+    rates = missing.mean(axis=0)
+    flagged = tuple(int(i) for i in np.flatnonzero(rates > _LEAST_MISSING_SHARE))
+    return Scaling(
+        centre=centre.astype(np.float32),
+        spread=np.where(spread < 1e-6, 1.0, spread).astype(np.float32),
+        flagged=flagged,
+        flag_rate=rates[list(flagged)].astype(np.float32),
+    )
+
+
+def scale(features: Array, centre: Array, spread: Array, flagged: tuple[int, ...]) -> Array:
+    """Raw float32 rows to network inputs; infinities count as missing.
+
+    >>> scale(jnp.array([[0.0, jnp.nan]]), jnp.zeros(2), jnp.ones(2), (1,)).tolist()
+    [[0.0, 0.0, 1.0]]
+    """
+    is_missing = ~jnp.isfinite(features)
+    bent = jnp.sign(features) * jnp.log1p(jnp.abs(features))
+    standard = jnp.clip((bent - centre[None, :]) / spread[None, :], -LIMIT, LIMIT)
+    kept = jnp.where(is_missing, 0.0, standard)
+    flags = is_missing[:, np.asarray(flagged, np.int32)].astype(jnp.float32)
+    return jnp.concatenate([kept, flags], axis=1)
+
+
+def scale_rows(features: NumpyArray, scaling: Scaling) -> NumpyArray:
+    """Network inputs of rows held in memory, by the very function that is exported."""
+    run = jax.jit(scale, static_argnums=3)
+    return np.asarray(run(features, scaling.centre, scaling.spread, scaling.flagged))
+
+
+def _bend_numpy(features: NumpyArray) -> NumpyArray:
+    finite = np.where(np.isfinite(features), features, np.nan).astype(np.float64)
+    bent: NumpyArray = np.sign(finite) * np.log1p(np.abs(finite))
+    return bent

@@ -1,0 +1,107 @@
+"""The worker process: `python -m services.training.worker RUN_DIR` trains what the folder orders.
+
+It opens no warehouse and no network; it reads dataset shards and writes its run folder. Messages
+go to stdout as JSON lines, everything else that is printed to stderr. It ends when stdin closes,
+which the system does for a supervisor that dies, however it dies.
+"""
+
+import json
+import os
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+EXIT_REFUSED = 3
+"""Exit code when error.json says why."""
+
+EXIT_ORPHANED = 4
+"""Exit code when the supervisor went away."""
+
+
+def main(arguments: list[str]) -> int:
+    """Train in the folder named and return the exit code."""
+    run_path = Path(arguments[0])
+    channel = _take_stdout()
+    threading.Thread(target=_end_with_supervisor, daemon=True).start()
+    _prepare_jax(run_path)
+
+    # Imported here so that a supervisor's death is heeded while JAX is still loading.
+    from services.training.runs.folder import RunFolder
+    from services.training.runs.run import run_training
+    from shared.dataset import DatasetReader
+    from shared.errors import DomainError
+
+    folder = RunFolder(run_path)
+    try:
+        order, config = folder.order()
+        reporter = _Messages(channel, folder.progress_file)
+        reporter.progress(0, 2 * config.members * config.epochs, "reading the dataset")
+        result = run_training(DatasetReader(order.dataset_folder), order.model, config, reporter)
+        folder.write_result(result)
+    except DomainError as error:
+        traceback.print_exc()
+        said = {
+            "type": type(error).__name__,
+            "reason": error.reason,
+            "message": error.message,
+            "metadata": error.metadata,
+        }
+        folder.error_file.write_text(json.dumps(said), encoding="utf-8")
+        return EXIT_REFUSED
+    return 0
+
+
+class _Messages:
+    """Tells the supervisor, and keeps the same lines in the run folder."""
+
+    def __init__(self, channel: TextIO, kept: Path) -> None:
+        self._channel = channel
+        self._kept = kept.open("a", encoding="utf-8")
+
+    def progress(self, completed: int, total: int, message: str) -> None:
+        """Say how far the run has come, in epochs."""
+        self._say(kind="progress", completed=completed, total=total, message=message)
+
+    def epoch(self, loss: Any, report: Any) -> None:
+        """Say the losses and the speed of an epoch."""
+        self._say(
+            kind="epoch",
+            **vars(loss),
+            steps_per_second=report.steps_per_second,
+            samples_per_second=report.samples_per_second,
+        )
+
+    def _say(self, **message: Any) -> None:
+        line = json.dumps(message) + "\n"
+        for stream in (self._kept, self._channel):
+            stream.write(line)
+            stream.flush()
+
+
+def _take_stdout() -> TextIO:
+    """Keep stdout for messages; whatever else prints there goes to stderr."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return channel
+
+
+def _end_with_supervisor() -> None:
+    while os.read(0, 4096):  # not sys.stdin, whose lock would be held when the process ends
+        pass
+    os._exit(EXIT_ORPHANED)
+
+
+def _prepare_jax(run_path: Path) -> None:
+    import jax
+
+    settings: Any = jax.config
+    # All members share one program; without a cache each would be compiled anew.
+    settings.update("jax_compilation_cache_dir", str(run_path / ".compiled"))
+    settings.update("jax_persistent_cache_min_compile_time_secs", 0)
+    settings.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
