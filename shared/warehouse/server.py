@@ -25,6 +25,7 @@ def connect(
     database: str = "oriel",
     *,
     is_secure: bool = False,
+    is_compressed: bool | None = None,
     statement_seconds: int = STATEMENT_SECONDS,
     minimum_version: tuple[int, int] = MINIMUM_VERSION,
 ) -> "ServerWarehouse":
@@ -37,6 +38,7 @@ def connect(
         password: The user's password.
         database: Database of the workspace.
         is_secure: Speak TLS.
+        is_compressed: Pack blocks with lz4; None does so across a network only.
         statement_seconds: Longest a statement may run.
         minimum_version: Oldest server taken; Oriel's own SQL needs the default.
 
@@ -48,10 +50,10 @@ def connect(
     identifier(database)
     # Its warnings say at every block how it reads lists, and a failure twice.
     logging.getLogger("clickhouse_driver").setLevel(logging.ERROR)
-    engine = ServerEngine(
-        Endpoint(host, port, user, password, database, is_secure, statement_seconds),
-        minimum_version,
+    endpoint = Endpoint(
+        host, port, user, password, database, is_secure, statement_seconds, is_compressed
     )
+    engine = ServerEngine(endpoint, minimum_version)
     engine.prepare()
     pool = SessionPool(engine)
     with pool.lease():
