@@ -209,11 +209,11 @@ def _order_events(
         (rng.random(count) < 0.5).tolist(),
         strict=True,
     )
-    for number, (user, second, cents, basket, views, campaign, wait, is_whole) in enumerate(rows):
+    for number, (user, second, cents, basket, views, place, wait, is_whole) in enumerate(rows):
         who = {"userId": _user_id(user)} | _device(user)
         order = {"order_id": f"S{number:06d}"}
-        source = _CAMPAIGNS[campaign]
-        context = {"context": {"campaign": {"source": source}}} if source else {}
+        campaign = _CAMPAIGNS[place]
+        context = {"context": {"campaign": {"name": campaign}}} if campaign else {}
         for view in range(views):
             yield second - 240 * (view + 1), _view(who, view * 7 + number) | context
         sale = order | {"currency": "USD", "revenue": cents / 100, "products": basket}

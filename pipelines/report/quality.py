@@ -106,7 +106,7 @@ def quality_of(evaluation: Mapping[str, Any]) -> Quality:
                 high=_number(each["high"]),
             )
             for each in evaluation.get("comparisons", ())
-            if each["metric"] == "auc"
+            if each["metric"] == "auc" and each["low"] is not None and each["high"] is not None
         ),
         lift=tuple(evaluation.get("lift", ())),
         calibration=tuple(evaluation.get("calibration", ())),
