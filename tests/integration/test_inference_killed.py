@@ -6,6 +6,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 from services.inference.adapters.datasets import snapshot_of
 from services.inference.adapters.runner import ModelRunner
 from services.inference.domain.reasons import wording
@@ -51,6 +53,7 @@ def undisturbed(home, folder):
     return read(batches.run("models/tiny", held.dataset, Context())["uri"])
 
 
+@pytest.mark.slow
 def test_killed_while_writing_and_started_again_nothing_is_lost_or_doubled(tmp_path):
     home = furnish(tmp_path / "home")
     child = subprocess.run(
