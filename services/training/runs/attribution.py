@@ -14,7 +14,7 @@ import numpy as np
 from services.training.runs.answer import Network, Weights, active_logit, network_inputs
 
 Array = jax.Array
-NODES = 64
+NODES = 48
 
 
 def attribute(network: Network, nodes: int = NODES) -> Callable[..., dict[str, Array]]:

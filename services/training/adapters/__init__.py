@@ -1,0 +1,1 @@
+"""Training's way to datasets, to worker processes and to the registry."""

@@ -1,0 +1,27 @@
+"""Training runs as messages."""
+
+from oriel.training.v1 import training_pb2 as pb
+from shared.jobs import Job
+from shared.jobs.messages import progress_message, state_message, status_message, time_message
+
+
+def run_message(job: Job) -> pb.TrainingRun:
+    """Return a run as it stands."""
+    result = job.result
+    return pb.TrainingRun(
+        name=job.name,
+        model=job.request["model"],
+        dataset=job.request["dataset"],
+        state=state_message(job),
+        progress=progress_message(job),
+        error=status_message(job),
+        losses=[pb.LossPoint(**loss) for loss in result.get("losses", ())],
+        model_version=result.get("model_version", ""),
+        uri=result.get("uri", ""),
+        create_time=time_message(job.create_time),
+        end_time=time_message(job.end_time),
+        throughput=pb.Throughput(
+            steps_per_second=result.get("steps_per_second", 0.0),
+            samples_per_second=result.get("samples_per_second", 0.0),
+        ),
+    )

@@ -1,0 +1,43 @@
+"""Prediction files of a request to the choices of a run."""
+
+from collections.abc import Sequence
+
+from services.training.runs.config import RunConfig
+from shared.config.prediction import PredictionFile, parse_prediction
+from shared.errors import InvalidArgumentError
+
+
+def config_of(prediction_files: Sequence[str], seed: int) -> RunConfig:
+    """The config of a run that answers these files with one model.
+
+    Raises:
+        InvalidArgumentError: There is no file, one is wrong, or they ask for different models.
+    """
+    files = parse_files(prediction_files)
+    first = files[0]
+    for other in files[1:]:
+        if dict(other.model) != dict(first.model):
+            raise InvalidArgumentError(
+                f"prediction files {first.name} and {other.name} name different models; one run "
+                "trains one model: make `model` equal or start a run for each",
+                reason="MODELS_DIFFER",
+                first=first.name,
+                other=other.name,
+            )
+    if not 0 <= seed < 2**31:
+        raise InvalidArgumentError(
+            f"seed {seed} must lie between 0 and {2**31 - 1}", reason="SEED_INVALID", seed=seed
+        )
+    config = RunConfig(seed=seed, model=dict(first.model))
+    config.model_config()  # a wrong setting is refused now, not by the worker
+    return config
+
+
+def parse_files(prediction_files: Sequence[str]) -> list[PredictionFile]:
+    """The files read strictly; at least one."""
+    if not prediction_files:
+        raise InvalidArgumentError(
+            "prediction_files is empty; pass the text of at least one prediction file",
+            reason="PREDICTION_FILES_EMPTY",
+        )
+    return [parse_prediction(text) for text in prediction_files]

@@ -1,0 +1,47 @@
+"""Composes the training service."""
+
+from dataclasses import dataclass
+
+import grpc
+
+from oriel.training.v1 import training_pb2 as pb
+from oriel.training.v1 import training_pb2_grpc as rpc
+from services.training.adapters.datasets import TrainingDatasets
+from services.training.adapters.supervisor import Supervisor
+from services.training.adapters.training import Training
+from services.training.servicer import TrainingServicer
+from shared.config.home import Home, WorkspaceSettings
+from shared.jobs import JobStore
+from shared.registry import ModelRegistry
+from shared.rpc import Service
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What the service is told at its start."""
+
+    home: Home
+    workspace: WorkspaceSettings
+
+
+def build(
+    settings: TrainingSettings, channel: grpc.Channel, supervisor: Supervisor | None = None
+) -> Service:
+    """Compose the service; it answers once it is registered with a server.
+
+    Args:
+        settings: The workspace and where its files lie.
+        channel: To the feature service; used at the first run.
+        supervisor: Runs workers; one for this interpreter when None.
+    """
+    home = settings.home
+    registry = ModelRegistry(home.registry_path)
+    training = Training(home.runs_path, supervisor or Supervisor(), registry)
+    jobs = JobStore(home.jobs_path("training"), "trainingRuns")
+    servicer = TrainingServicer(TrainingDatasets(channel), training, jobs)
+    full_name = pb.DESCRIPTOR.services_by_name["TrainingService"].full_name
+    return Service(
+        full_name,
+        lambda server: rpc.add_TrainingServiceServicer_to_server(servicer, server),
+        jobs.close,
+    )

@@ -1,0 +1,101 @@
+"""TrainingService: translates messages to runs; holds no rule of its own."""
+
+from collections.abc import Iterator
+
+import grpc
+
+from oriel.training.v1 import training_pb2 as pb
+from oriel.training.v1 import training_pb2_grpc as rpc
+from services.training.adapters.datasets import TrainingDatasets
+from services.training.adapters.messages import run_message
+from services.training.adapters.questions import config_of, parse_files
+from services.training.adapters.training import Training
+from services.training.runs.folder import Order
+from shared.errors import InvalidArgumentError
+from shared.jobs import JobStore
+
+
+class TrainingServicer(rpc.TrainingServiceServicer):
+    """Serves training runs as durable resources.
+
+    Args:
+        datasets: Finds datasets.
+        training: Carries out runs.
+        jobs: Remembers runs.
+    """
+
+    def __init__(self, datasets: TrainingDatasets, training: Training, jobs: JobStore) -> None:
+        self._datasets, self._training, self._jobs = datasets, training, jobs
+
+    def CreateTrainingRun(
+        self, request: pb.CreateTrainingRunRequest, _context: grpc.ServicerContext
+    ) -> pb.CreateTrainingRunResponse:
+        """Start a run, or find the one its request_id names."""
+        model = _model(request.model)
+        config = config_of(request.prediction_files, request.seed)
+        dataset = self._datasets.find(request.dataset)
+        _require_answered(request, dataset.predictions)
+        order = Order(model, str(dataset.folder), dataset.content_hash)
+        asked = {
+            "model": request.model,
+            "dataset": request.dataset,
+            "prediction_files": list(request.prediction_files),
+            "seed": request.seed,
+        }
+        job = self._jobs.submit(
+            request.request_id, asked, lambda run: self._training.carry_out(order, config, run)
+        )
+        return pb.CreateTrainingRunResponse(training_run=run_message(job))
+
+    def GetTrainingRun(
+        self, request: pb.GetTrainingRunRequest, _context: grpc.ServicerContext
+    ) -> pb.GetTrainingRunResponse:
+        """Return a run as it stands."""
+        return pb.GetTrainingRunResponse(training_run=run_message(self._jobs.get(request.name)))
+
+    def ListTrainingRuns(
+        self, request: pb.ListTrainingRunsRequest, _context: grpc.ServicerContext
+    ) -> pb.ListTrainingRunsResponse:
+        """Return a page of runs."""
+        jobs, token = self._jobs.list(request.page_size, request.page_token)
+        return pb.ListTrainingRunsResponse(
+            training_runs=[run_message(job) for job in jobs], next_page_token=token
+        )
+
+    def CancelTrainingRun(
+        self, request: pb.CancelTrainingRunRequest, _context: grpc.ServicerContext
+    ) -> pb.CancelTrainingRunResponse:
+        """Ask a run to stop."""
+        job = self._jobs.cancel(request.name)
+        return pb.CancelTrainingRunResponse(training_run=run_message(job))
+
+    def WatchTrainingRun(
+        self, request: pb.WatchTrainingRunRequest, _context: grpc.ServicerContext
+    ) -> Iterator[pb.WatchTrainingRunResponse]:
+        """Stream a run until it has ended."""
+        for job in self._jobs.watch(request.name):
+            yield pb.WatchTrainingRunResponse(training_run=run_message(job))
+
+
+def _model(name: str) -> str:
+    collection, _, model = name.partition("/")
+    if collection != "models" or not model or "/" in model:
+        raise InvalidArgumentError(
+            f"model {name!r} must look like models/customers",
+            reason="MODEL_NAME_MALFORMED",
+            name=name,
+        )
+    return model
+
+
+def _require_answered(request: pb.CreateTrainingRunRequest, answered: tuple[str, ...]) -> None:
+    names = [file.name for file in parse_files(request.prediction_files)]
+    for name in names:
+        if name not in answered:
+            raise InvalidArgumentError(
+                f"{request.dataset} was not built for {name!r} but for {', '.join(answered)}; "
+                "build it from the same prediction files",
+                reason="DATASET_FOR_OTHER_PREDICTIONS",
+                dataset=request.dataset,
+                prediction=name,
+            )
