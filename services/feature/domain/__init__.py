@@ -1,0 +1,1 @@
+"""What a dataset is, without engine or transport."""

@@ -1,0 +1,67 @@
+"""The one question that some prediction files ask together."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from shared.config.prediction import Eligibility, PredictionFile, parse_prediction
+from shared.errors import InvalidArgumentError
+from shared.features import Feature, select
+
+
+@dataclass(frozen=True)
+class Question:
+    """What decides a dataset's rows and columns."""
+
+    names: tuple[str, ...]
+    eligible: Eligibility
+    horizon_days: int
+    every_days: int
+    gap_days: int
+    folds: str | int
+    features: tuple[Feature, ...]
+
+
+_SHARED: Mapping[str, Callable[[PredictionFile], object]] = {
+    "eligible": lambda file: file.eligible,
+    "horizon": lambda file: file.horizon,
+    "as_of": lambda file: file.as_of,
+    "folds": lambda file: file.folds,
+    "features": lambda file: sorted(file.features),
+}
+
+
+def question_of(texts: Sequence[str]) -> Question:
+    """Read prediction files that one dataset is to serve.
+
+    Args:
+        texts: Their YAML.
+
+    Raises:
+        InvalidArgumentError: There is none, one is wrong, or two differ in what they need.
+    """
+    if not texts:
+        raise InvalidArgumentError(
+            "prediction_files is empty; give at least one", reason="NO_PREDICTION_FILES"
+        )
+    files = [parse_prediction(text) for text in texts]
+    first = files[0]
+    for file in files[1:]:
+        for key, read in _SHARED.items():
+            if read(file) != read(first):
+                raise InvalidArgumentError(
+                    f"prediction files {first.name} and {file.name} differ in {key!r}; "
+                    "one dataset serves only files that agree on it",
+                    reason="PREDICTION_FILES_DIFFER",
+                    field=key,
+                    first=first.name,
+                    second=file.name,
+                )
+    return Question(
+        names=tuple(sorted(file.name for file in files)),
+        eligible=first.eligible,
+        horizon_days=first.horizon.days,
+        every_days=first.as_of.every.days,
+        gap_days=first.as_of.gap.days,
+        folds=first.folds,
+        features=select(first.features),
+    )

@@ -1,0 +1,192 @@
+"""Translates messages to use cases; holds no rule of its own."""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from oriel.feature.v1 import feature_pb2 as pb
+from oriel.feature.v1 import feature_pb2_grpc as rpc
+from services.feature.domain.plan import FoldPlan
+from services.feature.domain.question import question_of
+from services.feature.usecases.build import SCORING, TRAINING, DatasetBuilder, Order
+from shared.dataset import Manifest
+from shared.errors import InvalidArgumentError
+from shared.features.calendar import Instant
+from shared.jobs import Job, JobContext, JobStore
+from shared.jobs.messages import progress_message, state_message, status_message, time_message
+
+_PURPOSES: Mapping[int, str] = {
+    pb.DATASET_PURPOSE_TRAINING: TRAINING,
+    pb.DATASET_PURPOSE_SCORING: SCORING,
+}
+
+
+class FeatureServicer(rpc.FeatureServiceServicer):
+    """Datasets as durable resources."""
+
+    def __init__(self, builder: DatasetBuilder, jobs: JobStore, folder: Path) -> None:
+        self._builder, self._jobs, self._folder = builder, jobs, folder
+
+    def CreateDataset(
+        self, request: pb.CreateDatasetRequest, _: grpc.ServicerContext
+    ) -> pb.CreateDatasetResponse:
+        """Start to build a dataset."""
+        request_id = request.request_id or uuid.uuid4().hex
+        identifier = sha256(request_id.encode()).hexdigest()[:16]
+        order = self._order(request, f"datasets/{identifier}", _purpose(request.purpose))
+        asked = {
+            "prediction_files": list(request.prediction_files),
+            "purpose": order.purpose,
+            "as_of_time": _text(request, "as_of_time"),
+            "known_at_time": _text(request, "known_at_time"),
+        }
+
+        def work(job: JobContext) -> Mapping[str, Any]:
+            folder = self._folder / identifier
+            return _result(self._builder.build(order, folder, job), folder)
+
+        return pb.CreateDatasetResponse(
+            dataset=dataset_message(self._jobs.submit(request_id, asked, work))
+        )
+
+    def GetDataset(
+        self, request: pb.GetDatasetRequest, _: grpc.ServicerContext
+    ) -> pb.GetDatasetResponse:
+        """Return a dataset as it stands."""
+        return pb.GetDatasetResponse(dataset=dataset_message(self._jobs.get(request.name)))
+
+    def ListDatasets(
+        self, request: pb.ListDatasetsRequest, _: grpc.ServicerContext
+    ) -> pb.ListDatasetsResponse:
+        """Return a page of datasets, newest first."""
+        jobs, token = self._jobs.list(request.page_size, request.page_token)
+        return pb.ListDatasetsResponse(datasets=map(dataset_message, jobs), next_page_token=token)
+
+    def CancelDataset(
+        self, request: pb.CancelDatasetRequest, _: grpc.ServicerContext
+    ) -> pb.CancelDatasetResponse:
+        """Ask a build to stop."""
+        return pb.CancelDatasetResponse(dataset=dataset_message(self._jobs.cancel(request.name)))
+
+    def WatchDataset(
+        self, request: pb.WatchDatasetRequest, _: grpc.ServicerContext
+    ) -> Iterator[pb.WatchDatasetResponse]:
+        """Yield a dataset at every change until it has ended."""
+        for job in self._jobs.watch(request.name):
+            yield pb.WatchDatasetResponse(dataset=dataset_message(job))
+
+    def ExplainDataset(
+        self, request: pb.ExplainDatasetRequest, _: grpc.ServicerContext
+    ) -> pb.ExplainDatasetResponse:
+        """Say what a training dataset would hold."""
+        order = self._order(request, f"datasets/explain-{uuid.uuid4().hex}", TRAINING)
+        plan, found = self._builder.explain(order)
+        instants = plan.spine.instants
+        return pb.ExplainDatasetResponse(
+            as_of_times=[_stamp(instant.time) for instant in instants],
+            folds=[_fold_message(fold, instants) for fold in plan.folds],
+            features=[feature.name for feature in order.question.features],
+            rules=[
+                pb.DataRule(
+                    rule=rule.name,
+                    value=rule.value,
+                    threshold=rule.threshold,
+                    is_met=rule.is_met,
+                )
+                for rule in found
+            ],
+        )
+
+    def _order(
+        self, request: pb.CreateDatasetRequest | pb.ExplainDatasetRequest, name: str, purpose: str
+    ) -> Order:
+        question = question_of(list(request.prediction_files))
+        as_of = _time(request, "as_of_time") or self._builder.default_as_of()
+        known_at = _time(request, "known_at_time") or as_of
+        return Order(name, purpose, question, as_of, known_at)
+
+
+def dataset_message(job: Job) -> pb.Dataset:
+    """Return a build as the dataset it makes."""
+    done = job.result
+    purpose = next(value for value, name in _PURPOSES.items() if name == job.request["purpose"])
+    return pb.Dataset(
+        name=job.name,
+        predictions=done.get("predictions", []),
+        purpose=purpose,  # type: ignore[arg-type]  # an enum's number is an int
+        as_of_times=[_stamp(datetime.fromisoformat(text)) for text in done.get("as_ofs", [])],
+        known_at_time=_stamp(datetime.fromisoformat(done["known_at"])) if done else None,
+        state=state_message(job),
+        progress=progress_message(job),
+        error=status_message(job),
+        uri=done.get("uri", ""),
+        content_hash=done.get("content_hash", ""),
+        row_count=done.get("row_count", 0),
+        user_count=done.get("user_count", 0),
+        feature_set_version=done.get("feature_set_version", ""),
+        create_time=time_message(job.create_time),
+        end_time=time_message(job.end_time),
+    )
+
+
+def _result(manifest: Manifest, folder: Path) -> Mapping[str, Any]:
+    return {
+        "predictions": list(manifest.predictions),
+        "as_ofs": [each.isoformat() for each in manifest.as_ofs],
+        "known_at": manifest.known_at.isoformat(),
+        "uri": str(folder),
+        "content_hash": manifest.content_hash,
+        "row_count": manifest.row_count,
+        "user_count": manifest.user_count,
+        "feature_set_version": manifest.feature_set_version,
+    }
+
+
+def _fold_message(fold: FoldPlan, instants: tuple[Instant, ...]) -> pb.Fold:
+    return pb.Fold(
+        name=fold.name,
+        train_as_of_times=[_stamp(instants[index].time) for index in fold.train],
+        test_as_of_times=[_stamp(instants[index].time) for index in fold.test],
+    )
+
+
+def _purpose(value: int) -> str:
+    if value not in _PURPOSES:
+        raise InvalidArgumentError(
+            "purpose is not set; use DATASET_PURPOSE_TRAINING or DATASET_PURPOSE_SCORING",
+            reason="PURPOSE_MISSING",
+        )
+    return _PURPOSES[value]
+
+
+def _time(
+    request: pb.CreateDatasetRequest | pb.ExplainDatasetRequest, field: str
+) -> datetime | None:
+    if not request.HasField(field):  # type: ignore[arg-type]  # both messages have both fields
+        return None
+    stamp: Timestamp = getattr(request, field)
+    try:
+        return stamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgumentError(
+            f"{field} is not an instant between the years 1 and 9999",
+            reason="BAD_TIME",
+            field=field,
+        ) from error
+
+
+def _text(request: pb.CreateDatasetRequest, field: str) -> str:
+    time = _time(request, field)
+    return time.isoformat() if time else ""
+
+
+def _stamp(time: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp

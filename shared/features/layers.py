@@ -1,0 +1,125 @@
+"""The inner layers of the compiled statement: each user's history as sorted arrays."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from shared.features.algebra import EVER, Aggregate, Events, Function, Property
+from shared.features.sources import CONDITIONS, EMPTY, FAMILIES, VALUES, Family, family_of
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of every event of a family: its property where it matches, else 0."""
+
+    events: Events
+    reads: Property | None
+
+    @property
+    def name(self) -> str:
+        """Name of the column."""
+        return f"{self.events}_{self.reads or 'count'}"
+
+    @property
+    def value(self) -> str:
+        """Its expression over a row."""
+        condition = CONDITIONS[self.events]
+        if self.reads is None:
+            return f"toInt64({condition})"
+        return f"if({condition}, {VALUES[self.reads]}, {EMPTY.get(self.reads, '0')})"
+
+
+def measure_of(aggregate: Aggregate) -> Measure:
+    """Return what an aggregate reads; days are read where something matches."""
+    is_day = aggregate.property is Property.DAY
+    return Measure(aggregate.events, None if is_day else aggregate.property)
+
+
+def is_first_ever(aggregate: Aggregate) -> bool:
+    """Whether the earliest of all matching events answers, which needs no array."""
+    return aggregate.function is Function.FIRST and aggregate.window == EVER
+
+
+def is_summed(aggregate: Aggregate) -> bool:
+    """Whether a difference of prefix sums answers."""
+    return aggregate.function in (Function.COUNT, Function.SUM)
+
+
+def is_only_counted(family: Family, aggregates: Iterable[Aggregate]) -> bool:
+    """Whether the unsorted days of a family are all that its aggregates ask for."""
+    return len(family.members) == 1 and all(
+        each.function is Function.COUNT
+        for each in aggregates
+        if family_of(each.events) is family and not is_first_ever(each)
+    )
+
+
+def read_from_arrays(family: Family, aggregates: Iterable[Aggregate]) -> list[Aggregate]:
+    """Return the aggregates of a family that are answered from its arrays."""
+    return [
+        each for each in aggregates if family_of(each.events) is family and not is_first_ever(each)
+    ]
+
+
+def histories(aggregates: Sequence[Aggregate], source: str, keys: str) -> str:
+    """Write the layer that turns events into one row for each user."""
+    firsts = dict.fromkeys(each.events for each in aggregates if is_first_ever(each))
+    columns = [
+        "min(ms) AS seen",
+        *(f"minIf(ms, {CONDITIONS[events]}) AS {events}_first" for events in firsts),
+    ]
+    for family in FAMILIES:
+        used = read_from_arrays(family, aggregates)
+        if not used:
+            continue
+        if is_only_counted(family, used):
+            row = "day"
+        else:
+            row = f"({', '.join(['day', *(measure.value for measure in _measures(used))])})"
+        columns.append(f"groupArrayIf({row}, {family.condition}) AS {family.name}_rows")
+    joined = ",\n  ".join(columns)
+    return (
+        f"SELECT {keys},\n  {joined}\n"
+        "FROM (SELECT *, toUnixTimestamp64Milli(event_time) AS ms,\n"
+        "  toInt32(toDate(event_time, {zone:String})) AS day\n"
+        f"FROM ({source}))\n"
+        f"GROUP BY {keys}"
+    )
+
+
+def prefixes(aggregates: Sequence[Aggregate]) -> list[str]:
+    """Write the columns that sort each history and sum it up to every event."""
+    columns = []
+    for family in FAMILIES:
+        used = read_from_arrays(family, aggregates)
+        if not used:
+            continue
+        if is_only_counted(family, used):
+            columns.append(f"{family.name}_rows AS {family.name}_days")
+            continue
+        rows = f"{family.name}_sorted"
+        columns.append(f"arraySort({family.name}_rows) AS {rows}")
+        columns.append(f"tupleElement({rows}, 1) AS {family.name}_days")
+        for index, measure in enumerate(_measures(used), start=2):
+            columns.append(f"tupleElement({rows}, {index}) AS {measure.name}_values")
+        columns += dict.fromkeys(column for each in used for column in _derived(each, family))
+    return columns
+
+
+def _measures(aggregates: Iterable[Aggregate]) -> list[Measure]:
+    return list(dict.fromkeys(measure_of(each) for each in aggregates))
+
+
+def _derived(aggregate: Aggregate, family: Family) -> list[str]:
+    values = f"{measure_of(aggregate).name}_values"
+    days = f"{family.name}_days"
+    if is_summed(aggregate):
+        return [f"arrayPushFront(arrayCumSum({values}), 0) AS {measure_of(aggregate).name}_sums"]
+    if aggregate.property is Property.DAY:
+        matching = f"arrayFilter((d, x) -> x > 0, {days}, {values})"
+        return [f"arrayCompact({matching}) AS {aggregate.events}_days"]
+    if aggregate.property is Property.PRODUCT:
+        each_day = f"arrayMap((d, x) -> arrayWithConstant(length(x), d), {days}, {values})"
+        first = f"arrayEnumerateUniq(arrayFlatten({values}))"
+        name = f"{aggregate.events}_product_days"
+        return [f"arrayFilter((d, x) -> x = 1, arrayFlatten({each_day}), {first}) AS {name}"]
+    return []
