@@ -109,7 +109,9 @@ def months(rows: Sequence[Mapping[str, Any]], currency: str, width: int) -> Spec
                     "domain": ["whole month", "part of a month"],
                     "range": [TEAL_SOFT, SAND],
                 },
-            },
+            }
+            if any(row["part"] != "whole month" for row in rows)
+            else {"value": TEAL_SOFT},
         },
     )
 
