@@ -96,6 +96,8 @@ def canonical_texts(columns: Sequence[tuple[str, pa.Array]]) -> pa.Array:
         parts.append(
             pc.binary_join_element_wise(prefix, texts, _PART, "", null_handling="emit_null")
         )
+    if not parts:
+        return pa.repeat(pa.scalar(""), len(columns[0][1]) if columns else 0)
     return pc.binary_join_element_wise(*parts, "", null_handling="replace", null_replacement="")
 
 

@@ -97,7 +97,7 @@ def _from_text(texts: pa.Array, zone: str, formats: tuple[str, ...]) -> pa.Array
 def _localise(naive: pa.Array, zone: str) -> pa.Array:
     if zone == "UTC":
         return naive.cast(pa.timestamp(naive.type.unit, "UTC"))
-    return pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="earliest")
+    return pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="latest")
 
 
 def _milliseconds(instants: pa.Array) -> pa.Array:

@@ -64,7 +64,7 @@ class FileMemory:
         if self._sales is not None:
             self._sales.add(sales)
         if self._edges is not None and edges.num_rows:
-            self._edges = pa.concat_tables([self._edges, edges.select(self._edges.column_names)])
+            self._edges = pa.concat_tables([self._edges, edges.select(stored.EDGES.names)])
 
 
 class StreamMemory:

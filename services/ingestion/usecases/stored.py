@@ -7,8 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from services.ingestion.domain.identity import Words
+from services.ingestion.domain.table import IDENTITY
 from shared.warehouse import Warehouse
 
+EDGES = pa.schema([IDENTITY.field(name) for name in ("from_key", "to_key", "event_time")])
 SALE_SEPARATOR = "\x1f"
 STREAM_HORIZON = timedelta(days=30)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,19 +75,12 @@ def sale_keys_among(warehouse: Warehouse, source: str, order_ids: Sequence[str])
 
 def earliest_edges(warehouse: Warehouse) -> pa.Table:
     """Return each stored pair of keys with its first event time."""
-    return warehouse.query(
-        """SELECT from_key, to_key, min(event_time) AS event_time, '' AS message_id
-        FROM identity GROUP BY from_key, to_key"""
-    )
+    return _edges(warehouse, "", {})
 
 
 def edges_among(warehouse: Warehouse, from_keys: Sequence[int]) -> pa.Table:
     """Return the stored pairs that start at some keys, with their first event time."""
-    return warehouse.query(
-        """SELECT from_key, to_key, min(event_time) AS event_time, '' AS message_id
-        FROM identity WHERE from_key IN {keys:Array(UInt64)} GROUP BY from_key, to_key""",
-        {"keys": list(from_keys)},
-    )
+    return _edges(warehouse, "WHERE from_key IN {keys:Array(UInt64)}", {"keys": list(from_keys)})
 
 
 def rejection_ids_among(warehouse: Warehouse, ids: Sequence[str]) -> set[str]:
@@ -97,6 +92,12 @@ def rejection_ids_among(warehouse: Warehouse, ids: Sequence[str]) -> set[str]:
         part = list(ids[start : start + _IDS_A_STATEMENT])
         found.update(warehouse.query(sql, {"ids": part}).column(0).to_pylist())
     return found
+
+
+def _edges(warehouse: Warehouse, where: str, parameters: dict[str, object]) -> pa.Table:
+    sql = f"""SELECT from_key, to_key, min(i.event_time) AS event_time
+        FROM identity AS i {where} GROUP BY from_key, to_key"""
+    return warehouse.query(sql, parameters).cast(EDGES)
 
 
 def _among(
