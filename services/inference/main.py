@@ -8,6 +8,7 @@ import grpc
 from oriel.inference.v1 import inference_pb2 as pb
 from oriel.inference.v1 import inference_pb2_grpc as rpc
 from services.inference.adapters.datasets import ScoringDatasets
+from services.inference.adapters.identity_table import IdentityTable
 from services.inference.adapters.models import LoadedModels
 from services.inference.adapters.prediction_table import PredictionTable
 from services.inference.adapters.runner import ModelRunner
@@ -47,7 +48,9 @@ def build(settings: InferenceSettings, warehouse: Warehouse, channel: grpc.Chann
     registry = ModelRegistry(home.registry_path)
     models = LoadedModels(registry, ModelRunner)
     datasets = ScoringDatasets(channel)
-    snapshots = CurrentSnapshot(datasets, home.jobs_path("inference") / "snapshot.memory")
+    snapshots = CurrentSnapshot(
+        datasets, IdentityTable(warehouse), home.jobs_path("inference") / "snapshot.memory"
+    )
     log = PredictionTable(warehouse)
     says = wording(words, settings.workspace.currency)
     jobs = JobStore(home.jobs_path("inference"), "batchPredictions")

@@ -1,6 +1,7 @@
 """The composed service on a real warehouse and a real dataset folder."""
 
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import jax
@@ -25,6 +26,16 @@ from tests.unit.inference import tiny_model
 from tests.unit.inference.stand_ins import AS_OF
 
 SECRET = b"a key for tests!"
+IDENTITY = pa.schema(
+    [
+        ("message_id", pa.string()),
+        ("from_key", pa.uint64()),
+        ("to_key", pa.uint64()),
+        ("kind", pa.string()),
+        ("event_time", pa.timestamp("ms", "UTC")),
+        ("ingest_time", pa.timestamp("ms", "UTC")),
+    ]
+)
 USERS = [f"customer {number}" for number in range(300)]
 
 
@@ -209,3 +220,25 @@ def test_a_missing_dataset_folder_is_told(served, home):
     finally:
         hidden.rename(home.datasets_path / "scoring")
     assert caught.value.reason == "DATASET_MISSING"
+
+
+def test_a_customer_under_two_ids_is_one_person_from_when_that_is_known(served):
+    stub, warehouse = served
+    edge = {
+        "message_id": "m1",
+        "from_key": user_key(SECRET, USERS[3]),
+        "to_key": user_key(SECRET, "customer 3 at the till"),
+        "kind": "alias",
+        "event_time": AS_OF - timedelta(days=1),
+        "ingest_time": AS_OF,
+    }
+    too_late = edge | {"to_key": user_key(SECRET, "later"), "event_time": AS_OF}
+    for row in (edge, too_late):
+        warehouse.insert("identity", pa.Table.from_pylist([row], IDENTITY))
+    stub.LoadFeatureSnapshot(pb.LoadFeatureSnapshotRequest(dataset="datasets/scoring"))
+    users = [USERS[3], "customer 3 at the till", "later"]
+    answer = stub.Predict(pb.PredictRequest(model="models/tiny", users=users))
+    first, second, later = answer.predictions
+    assert first.active_probability == second.active_probability
+    assert (first.status, second.status) == (pb.PREDICTION_STATUS_PREDICTED,) * 2
+    assert later.status == pb.PREDICTION_STATUS_UNKNOWN_USER

@@ -75,6 +75,7 @@ def snapshot_of(name: str, folder: Path) -> FeatureSnapshot:
             dataset=name,
             content_hash=manifest.content_hash,
             as_of=manifest.as_ofs[0],
+            known_at=manifest.known_at,
             feature_set_version=manifest.feature_set_version,
             eligible_rule=manifest.eligible_rule,
             features=manifest.feature_names,

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from services.inference.domain.persons import UNKNOWN
 from services.inference.domain.prediction import Keys
-from services.inference.domain.snapshot import UNKNOWN, FeatureSnapshot
+from services.inference.domain.snapshot import FeatureSnapshot
 from services.inference.usecases.batch import PREDICTIONS
 from shared.warehouse import Warehouse
 

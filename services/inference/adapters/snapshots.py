@@ -3,10 +3,12 @@
 import json
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 
+from services.inference.domain.persons import aliases
 from services.inference.domain.snapshot import FeatureSnapshot
-from services.inference.usecases.ports import Datasets
+from services.inference.usecases.ports import Datasets, Identities
 from shared.errors import DomainError, FailedPreconditionError
 
 _LOG = logging.getLogger(__name__)
@@ -17,11 +19,12 @@ class CurrentSnapshot:
 
     Args:
         datasets: Where snapshots are read from.
+        identities: Under which further keys their users are known.
         memory: File that remembers which dataset was loaded last.
     """
 
-    def __init__(self, datasets: Datasets, memory: Path) -> None:
-        self._datasets, self._memory = datasets, memory
+    def __init__(self, datasets: Datasets, identities: Identities, memory: Path) -> None:
+        self._datasets, self._identities, self._memory = datasets, identities, memory
         self._snapshot: FeatureSnapshot | None = None
         self._loading = threading.Lock()
 
@@ -44,6 +47,8 @@ class CurrentSnapshot:
 
     def _load(self, dataset: str) -> FeatureSnapshot:
         snapshot = self._datasets.read(dataset)
+        pairs = self._identities.pairs(snapshot.as_of, snapshot.known_at)
+        snapshot = replace(snapshot, also=aliases(snapshot.user_keys, *pairs))
         self._snapshot = snapshot
         self._memory.parent.mkdir(parents=True, exist_ok=True)
         partial = self._memory.with_suffix(".partial")

@@ -1,15 +1,14 @@
 """Features of every known user at one instant, in memory, found by pseudonym."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.inference.domain.persons import NO_ALIASES, UNKNOWN, Aliases, find
 from services.inference.domain.prediction import Flags, Floats, Keys, ModelFacts
 from shared.errors import FailedPreconditionError
-
-UNKNOWN = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +18,7 @@ class FeatureSnapshot:
     dataset: str
     content_hash: str
     as_of: datetime
+    known_at: datetime
     feature_set_version: str
     eligible_rule: str
     features: tuple[str, ...]
@@ -28,14 +28,17 @@ class FeatureSnapshot:
     """[user]."""
     values: Floats
     """[user, feature], NaN where a value is missing."""
+    also: Aliases = NO_ALIASES
+    """Further keys of users who turned out to be one person."""
 
     def slots(self, user_keys: Keys) -> NDArray[np.intp]:
         """Return the row of each user, or UNKNOWN."""
-        if len(self.user_keys) == 0:
-            return np.full(len(user_keys), UNKNOWN, np.intp)
-        found = np.searchsorted(self.user_keys, user_keys)
-        found = np.minimum(found, len(self.user_keys) - 1)
-        return np.where(self.user_keys[found] == user_keys, found, UNKNOWN)
+        found = find(self.user_keys, user_keys)
+        if len(self.also.keys):
+            by_alias = find(self.also.keys, user_keys)
+            is_alias = (found == UNKNOWN) & (by_alias != UNKNOWN)
+            found[is_alias] = self.also.slots[by_alias[is_alias]]
+        return found
 
     def read(self, slots: NDArray[np.intp]) -> tuple[Floats, Flags]:
         """Return features and eligibility of rows; an unknown user is all missing, not eligible."""
@@ -65,13 +68,8 @@ def ordered(snapshot: FeatureSnapshot) -> FeatureSnapshot:
             reason="DATASET_ROWS_NOT_UNIQUE",
             dataset=snapshot.dataset,
         )
-    return FeatureSnapshot(
-        dataset=snapshot.dataset,
-        content_hash=snapshot.content_hash,
-        as_of=snapshot.as_of,
-        feature_set_version=snapshot.feature_set_version,
-        eligible_rule=snapshot.eligible_rule,
-        features=snapshot.features,
+    return replace(
+        snapshot,
         user_keys=keys,
         eligible=snapshot.eligible[order],
         values=snapshot.values[order],

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from services.inference.domain.persons import UNKNOWN
 from services.inference.domain.prediction import ModelFacts, Outputs, Reason
 from services.inference.domain.reasons import Words, ineligible_reason, strongest
 from services.inference.domain.scoring import percentiles, prediction_ids
-from services.inference.domain.snapshot import UNKNOWN, FeatureSnapshot, check_fits
+from services.inference.domain.snapshot import FeatureSnapshot, check_fits
 from services.inference.usecases.ports import Datasets, Model, Models, PredictionLog
 from shared.jobs import JobContext
 

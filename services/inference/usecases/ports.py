@@ -43,6 +43,13 @@ class Datasets(Protocol):
         """Return the features of a finished scoring dataset, ordered by user."""
 
 
+class Identities(Protocol):
+    """Which keys are the same person."""
+
+    def pairs(self, as_of: datetime, known_at: datetime) -> tuple[Keys, Keys]:
+        """Return pairs of keys joined before an instant, as known at another."""
+
+
 class Snapshots(Protocol):
     """The one feature snapshot in force."""
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
+from services.inference.domain.persons import UNKNOWN
 from services.inference.domain.prediction import (
     Flags,
     Floats,
@@ -16,7 +17,7 @@ from services.inference.domain.prediction import (
     Status,
 )
 from services.inference.domain.reasons import Words, ineligible_reason, strongest
-from services.inference.domain.snapshot import UNKNOWN, check_fits
+from services.inference.domain.snapshot import check_fits
 from services.inference.usecases.ports import Model, Models, Snapshots
 from shared.errors import InvalidArgumentError
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from services.inference.domain.snapshot import UNKNOWN, FeatureSnapshot, ordered
+from services.inference.domain.persons import UNKNOWN
+from services.inference.domain.snapshot import FeatureSnapshot, ordered
 from services.inference.usecases.batch import PREDICTIONS
 from shared.errors import NotFoundError
 from tests.unit.inference import tiny_model
@@ -21,6 +22,7 @@ def snapshot(count=200, seed=0, **changes):
         "dataset": NAME,
         "content_hash": "c0",
         "as_of": AS_OF,
+        "known_at": AS_OF,
         "feature_set_version": "fs1",
         "eligible_rule": "orders_ever >= 1",
         "features": tiny_model.FEATURES,
@@ -41,6 +43,16 @@ class MemoryDatasets:
         if name not in self.snapshots:
             raise NotFoundError(f"there is no {name}", reason="JOB_NOT_FOUND", name=name)
         return self.snapshots[name]
+
+
+class MemoryIdentities:
+    """Pairs of keys that are given rather than stored."""
+
+    def __init__(self, *pairs):
+        self._pairs = np.array(pairs, np.uint64).reshape(-1, 2)
+
+    def pairs(self, as_of, known_at):
+        return self._pairs[:, 0], self._pairs[:, 1]
 
 
 class MemoryLog:

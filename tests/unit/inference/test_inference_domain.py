@@ -1,5 +1,6 @@
 """Buckets, ranks, identities, snapshots and reasons, by hand."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.inference.domain.buckets import cut, pad
+from services.inference.domain.persons import UNKNOWN, aliases
 from services.inference.domain.prediction import ModelFacts, Reason
 from services.inference.domain.reasons import ineligible_reason, strongest
 from services.inference.domain.scoring import percentiles, prediction_ids
-from services.inference.domain.snapshot import UNKNOWN, FeatureSnapshot, check_fits, ordered
+from services.inference.domain.snapshot import FeatureSnapshot, check_fits, ordered
 from shared.errors import FailedPreconditionError
 
 AS_OF = datetime(2011, 9, 10, tzinfo=UTC)
@@ -23,6 +25,7 @@ def snapshot(keys, **changes):
         "dataset": "datasets/d",
         "content_hash": "c0",
         "as_of": AS_OF,
+        "known_at": AS_OF,
         "feature_set_version": "fs1",
         "eligible_rule": "orders_ever >= 1",
         "features": ("a", "b"),
@@ -88,6 +91,20 @@ def test_users_are_found_by_key_and_strangers_are_told_apart():
 
 def test_nobody_is_found_in_an_empty_snapshot():
     assert snapshot([]).slots(np.array([1, 2], np.uint64)).tolist() == [UNKNOWN, UNKNOWN]
+
+
+def test_who_turned_out_to_be_one_person_is_found_under_every_key():
+    pairs = np.array([[5, 70], [70, 71], [80, 81], [2, 90], [71, 5]], np.uint64)
+    also = aliases(np.array([2, 5, 9], np.uint64), pairs[:, 0], pairs[:, 1])
+    assert dict(zip(also.keys.tolist(), also.slots.tolist(), strict=True)) == {70: 1, 71: 1, 90: 0}
+    held = replace(snapshot([2, 5, 9]), also=also)
+    keys = np.array([71, 5, 80, 90, 9, 1], np.uint64)
+    assert held.slots(keys).tolist() == [1, 1, UNKNOWN, 0, 2, UNKNOWN]
+
+
+def test_nobody_has_another_key_without_pairs():
+    none = np.zeros(0, np.uint64)
+    assert aliases(np.array([2, 5], np.uint64), none, none).keys.tolist() == []
 
 
 def test_rows_are_put_in_order_of_user():

@@ -20,16 +20,28 @@ from shared.jobs import JobStore
 from shared.registry import ModelRegistry
 from shared.rpc import Service, connect, serve
 from tests.unit.inference import tiny_model
-from tests.unit.inference.stand_ins import AS_OF, NAME, MemoryDatasets, MemoryLog, snapshot
+from tests.unit.inference.stand_ins import (
+    AS_OF,
+    NAME,
+    MemoryDatasets,
+    MemoryIdentities,
+    MemoryLog,
+    snapshot,
+)
 from tests.unit.inference.test_predictor import words
 
 HELD = snapshot(100)
+SECOND_KEY = 7
 
 
 @contextmanager
 def serving(folder, registry, datasets, load=ModelRunner):
     models = LoadedModels(registry, load)
-    snapshots = CurrentSnapshot(datasets, folder / "snapshot.memory")
+    snapshots = CurrentSnapshot(
+        datasets,
+        MemoryIdentities((int(HELD.user_keys[5]), SECOND_KEY)),
+        folder / "snapshot.memory",
+    )
     jobs = JobStore(folder / "jobs", "batchPredictions")
     servicer = InferenceServicer(
         registry=registry,
@@ -93,6 +105,16 @@ def test_rows_of_features_are_answered_like_the_users_they_belong_to(stub):
         row.user_key = user.user_key
         assert row == user
         assert row.reasons
+
+
+def test_a_second_key_of_a_person_is_answered_with_the_persons_features(stub):
+    keys = [int(HELD.user_keys[5]), SECOND_KEY]
+    first, second = stub.Predict(
+        pb.PredictRequest(model="models/tiny", user_keys=keys, has_reasons=True)
+    ).predictions
+    assert second.user_key == SECOND_KEY
+    second.user_key = first.user_key
+    assert first == second
 
 
 @pytest.mark.parametrize(
