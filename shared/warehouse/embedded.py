@@ -144,8 +144,15 @@ class _Engine:
             f"{path}?max_server_memory_usage={memory_bytes + _OVERHEAD_BYTES}"
             f"&mark_cache_size={_MARK_CACHE_BYTES}"
         )
+        # Absolute limits, because the engine's own, a share of what is free, came too late: 12
+        # million groups did not fit into 256 MiB with it and do with these.
+        spill = memory_bytes // 2
         self._settings = (
             f"max_memory_usage = {memory_bytes}, max_execution_time = {statement_seconds}, "
+            f"max_bytes_before_external_group_by = {spill}, "
+            f"max_bytes_before_external_sort = {spill}, "
+            "max_bytes_ratio_before_external_group_by = 0, "
+            "max_bytes_ratio_before_external_sort = 0, "
             "session_timezone = 'UTC', max_partitions_per_insert_block = 0"
         )
 

@@ -2,7 +2,7 @@
 --
 -- ORDER BY (resolution, key): a build reads its own rows whole. PARTITION BY resolution: when the build ends, its rows
 -- go with their partition.
-CREATE TABLE persons
+CREATE TABLE IF NOT EXISTS persons
 (
     resolution   String,
     key          UInt64,
