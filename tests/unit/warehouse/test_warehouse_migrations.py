@@ -9,6 +9,8 @@ from shared.warehouse.migrations import MIGRATIONS, shipped, split
 FIRST = "CREATE TABLE IF NOT EXISTS a (v UInt8) ENGINE = MergeTree ORDER BY v; -- the first\n"
 SECOND = "CREATE TABLE IF NOT EXISTS b (v UInt8) ENGINE = MergeTree ORDER BY v"
 
+SAFE_TWICE = re.compile(r"\b(IF NOT EXISTS|IF EXISTS|OR REPLACE)\b|^ALTER TABLE \w+ UPDATE ")
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -46,7 +48,7 @@ def test_latest_pins_the_last_migration_and_numbers_have_no_gaps():
 @pytest.mark.parametrize("migration", shipped(), ids=lambda migration: migration.name)
 def test_every_shipped_statement_may_run_twice(migration):
     for statement in migration.statements:
-        assert re.search(r"\b(IF NOT EXISTS|IF EXISTS|OR REPLACE|INSERT INTO)\b", statement)
+        assert SAFE_TWICE.search(statement)
 
 
 @pytest.mark.parametrize("migration", shipped(), ids=lambda migration: migration.name)
