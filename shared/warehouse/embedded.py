@@ -65,7 +65,11 @@ def open_embedded(
 
 
 class EmbeddedWarehouse:
-    """A `Warehouse` over chDB; make it with `open_embedded`."""
+    """A `Warehouse` over chDB; make it with `open_embedded`.
+
+    Ask it from other threads than the main one: Python hears Ctrl-C there only when the statement
+    has ended.
+    """
 
     def __init__(self, pool: SessionPool, lock: FolderLock) -> None:
         self._pool = pool

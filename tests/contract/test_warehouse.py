@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from shared.errors import InvalidArgumentError, ResourceExhaustedError
-from shared.warehouse import WarehouseQueryError, connect, migrate, open_embedded
+from shared.warehouse import EmbeddedWarehouse, WarehouseQueryError, connect, migrate, open_embedded
 from shared.warehouse.migrations import MIGRATIONS, shipped
 from tests.support.native_front_process import running_front
 
@@ -209,10 +209,11 @@ def test_parameters_work_in_statements_without_an_answer(warehouse, table):
 
 def test_eight_threads_each_get_their_own_answers(warehouse):
     wrong = []
+    turns = 400 if isinstance(warehouse, EmbeddedWarehouse) else 100
 
     def ask(thread):
         draw = random.Random(thread)
-        for turn in range(125):
+        for turn in range(turns):
             number, text = thread * 1_000_000 + turn, f"{thread}'{turn}"
             parameters = {"n": number, "t": text}
             if draw.random() < 0.3:

@@ -48,7 +48,7 @@ while not warehouse.query("SELECT 1 FROM system.processes WHERE query LIKE '%sum
 GROUPING = """
 import resource
 answer = warehouse.query("SELECT count() AS n FROM "
-                         "(SELECT number FROM numbers(12000000) GROUP BY number)")
+                         "(SELECT number FROM numbers(5000000) GROUP BY number)")
 print(answer["n"].to_pylist()[0], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 warehouse.close()
 """
@@ -113,9 +113,9 @@ def test_leaving_with_a_statement_in_a_daemon_thread_does_not_crash(tmp_path, en
 
 
 def test_grouping_more_than_fits_goes_to_disk_and_not_past_the_limit(tmp_path):
-    limited = OPENING.replace("(sys.argv[1])", "(sys.argv[1]), memory_bytes=256 * 1024**2")
+    limited = OPENING.replace("(sys.argv[1])", "(sys.argv[1]), memory_bytes=128 * 1024**2")
     done = ended(limited + GROUPING, tmp_path / "data")
     assert done.returncode == 0, done.stderr
     count, peak_mib = map(int, done.stdout.split())
-    assert count == 12_000_000
+    assert count == 5_000_000
     assert peak_mib < 1024
