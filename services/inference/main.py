@@ -1,7 +1,7 @@
 """Composes the inference service."""
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import grpc
 
@@ -13,12 +13,12 @@ from services.inference.adapters.models import LoadedModels
 from services.inference.adapters.prediction_table import PredictionTable
 from services.inference.adapters.runner import ModelRunner
 from services.inference.adapters.snapshots import CurrentSnapshot
-from services.inference.domain.reasons import wording
+from services.inference.domain.reasons import Wording
 from services.inference.servicer import InferenceServicer
 from services.inference.usecases.batch import BatchPredictor
 from services.inference.usecases.predict import Predictor
 from shared.config.home import Home, WorkspaceSettings
-from shared.features import words
+from shared.features import FEATURES, words
 from shared.jobs import JobStore
 from shared.names import user_key
 from shared.registry import ModelRegistry
@@ -52,14 +52,15 @@ def build(settings: InferenceSettings, warehouse: Warehouse, channel: grpc.Chann
         datasets, IdentityTable(warehouse), home.jobs_path("inference") / "snapshot.memory"
     )
     log = PredictionTable(warehouse)
-    says = wording(words, settings.workspace.currency)
+    units = {name: feature.unit for name, feature in FEATURES.items()}
+    wording = Wording(lru_cache(maxsize=1 << 16)(words), units, settings.workspace.currency)
     jobs = JobStore(home.jobs_path("inference"), "batchPredictions")
     servicer = InferenceServicer(
         registry=registry,
         models=models,
-        predictor=Predictor(models, snapshots, says),
+        predictor=Predictor(models, snapshots, wording),
         snapshots=snapshots,
-        batches=BatchPredictor(models, datasets, log, says, home.exports_path),
+        batches=BatchPredictor(models, datasets, log, wording, home.exports_path),
         jobs=jobs,
         user_key=partial(user_key, settings.workspace.pseudonym_key),
     )

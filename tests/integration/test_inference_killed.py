@@ -10,14 +10,12 @@ import pytest
 
 from services.inference.adapters.datasets import snapshot_of
 from services.inference.adapters.runner import ModelRunner
-from services.inference.domain.reasons import wording
 from services.inference.usecases.batch import BatchPredictor
-from shared.features import words
 from shared.registry import ModelRegistry
 from tests.integration.test_inference_service import furnish, inference, predict_all, read
 from tests.unit.inference.stand_ins import MemoryDatasets, MemoryLog
 from tests.unit.inference.test_batch_predictor import Context
-from tests.unit.inference.test_predictor import OneModel
+from tests.unit.inference.test_predictor import WORDING, OneModel
 
 CHILD = """
     import os, signal, sys
@@ -47,9 +45,7 @@ def undisturbed(home, folder):
     """Return what a batch says that nothing stops."""
     held = snapshot_of("datasets/scoring", home.datasets_path / "scoring")
     model = OneModel(ModelRunner(ModelRegistry(home.registry_path).get("models/tiny")))
-    batches = BatchPredictor(
-        model, MemoryDatasets(held), MemoryLog(), wording(words, "GBP"), folder
-    )
+    batches = BatchPredictor(model, MemoryDatasets(held), MemoryLog(), WORDING, folder)
     return read(batches.run("models/tiny", held.dataset, Context())["uri"])
 
 

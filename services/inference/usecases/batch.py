@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from services.inference.domain.persons import UNKNOWN
 from services.inference.domain.prediction import ModelFacts, Outputs, Reason
-from services.inference.domain.reasons import Words, ineligible_reason, strongest
+from services.inference.domain.reasons import Wording, ineligible_reason, strongest
 from services.inference.domain.scoring import percentiles, prediction_ids
 from services.inference.domain.snapshot import FeatureSnapshot, check_fits
 from services.inference.usecases.ports import Datasets, Model, Models, PredictionLog
@@ -50,10 +49,10 @@ class BatchPredictor:
     """Predicts for all users of a dataset; run again, it adds only what is not logged yet."""
 
     def __init__(
-        self, models: Models, datasets: Datasets, log: PredictionLog, words: Words, folder: Path
+        self, models: Models, datasets: Datasets, log: PredictionLog, wording: Wording, folder: Path
     ) -> None:
         self._models, self._datasets, self._log = models, datasets, log
-        self._words = lru_cache(maxsize=1 << 16)(words)
+        self._wording = wording
         self._folder = folder
 
     def run(self, model_version: str, dataset: str, context: JobContext) -> Mapping[str, Any]:
@@ -103,7 +102,7 @@ class BatchPredictor:
         if len(places):
             values = snapshot.values[rows[places]]
             contributions = model.attribute(values).contributions
-            found = strongest(contributions, values, model.facts.features, self._words)
+            found = strongest(contributions, values, model.facts.features, self._wording)
             texts[places] = [_json(of_row) for of_row in found]
         yield from texts
 

@@ -16,7 +16,7 @@ from services.inference.domain.prediction import (
     Reason,
     Status,
 )
-from services.inference.domain.reasons import Words, ineligible_reason, strongest
+from services.inference.domain.reasons import Wording, ineligible_reason, strongest
 from services.inference.domain.snapshot import check_fits
 from services.inference.usecases.ports import Model, Models, Snapshots
 from shared.errors import InvalidArgumentError
@@ -36,8 +36,8 @@ class Answer:
 class Predictor:
     """Answers from a model and the snapshot in force."""
 
-    def __init__(self, models: Models, snapshots: Snapshots, words: Words) -> None:
-        self._models, self._snapshots, self._words = models, snapshots, words
+    def __init__(self, models: Models, snapshots: Snapshots, wording: Wording) -> None:
+        self._models, self._snapshots, self._wording = models, snapshots, wording
 
     def for_users(self, model_name: str, user_keys: Keys, has_reasons: bool) -> Answer:
         """Predict from the snapshot; users not in it get base rates."""
@@ -76,7 +76,7 @@ class Predictor:
         places = np.flatnonzero(wanted)
         if len(places):
             contributions = model.attribute(rows[places]).contributions
-            found = strongest(contributions, rows[places], model.facts.features, self._words)
+            found = strongest(contributions, rows[places], model.facts.features, self._wording)
             for place, of_row in zip(places, found, strict=True):
                 reasons[place] = of_row
         return reasons

@@ -11,7 +11,7 @@ from services.inference.usecases.batch import BatchPredictor
 from services.inference.usecases.predict import Predictor
 from shared.errors import CancelledError, FailedPreconditionError, NotFoundError
 from tests.unit.inference.stand_ins import AS_OF, NAME, MemoryDatasets, MemoryLog, snapshot
-from tests.unit.inference.test_predictor import OneModel, OneSnapshot, words
+from tests.unit.inference.test_predictor import WORDING, OneModel, OneSnapshot
 
 VERSION = "models/tiny/versions/1"
 
@@ -35,7 +35,7 @@ class Context:
 
 
 def predict_all(runner, held, log, folder, context=None):
-    batches = BatchPredictor(OneModel(runner), MemoryDatasets(held), log, words, folder)
+    batches = BatchPredictor(OneModel(runner), MemoryDatasets(held), log, WORDING, folder)
     return batches.run(VERSION, held.dataset, context or Context())
 
 
@@ -49,7 +49,7 @@ def test_every_user_gets_what_a_request_for_them_gets(runner, tmp_path):
     result = predict_all(runner, held, log, tmp_path)
     rows = read(result["uri"]).to_pylist()
     assert result["prediction_count"] == len(rows) == 500
-    asked = Predictor(OneModel(runner), OneSnapshot(held), words)
+    asked = Predictor(OneModel(runner), OneSnapshot(held), WORDING)
     answer = asked.for_users(VERSION, held.user_keys, has_reasons=True)
     for row, prediction in zip(rows, answer.predictions, strict=True):
         assert row["user_key"] == prediction.user_key
@@ -123,7 +123,7 @@ def test_a_dataset_of_nobody_leaves_an_empty_file(runner, tmp_path):
 
 
 def test_a_dataset_that_is_not_there_or_does_not_fit_is_refused(runner, tmp_path):
-    batches = BatchPredictor(OneModel(runner), MemoryDatasets(), MemoryLog(), words, tmp_path)
+    batches = BatchPredictor(OneModel(runner), MemoryDatasets(), MemoryLog(), WORDING, tmp_path)
     with pytest.raises(NotFoundError):
         batches.run(VERSION, NAME, Context())
     with pytest.raises(FailedPreconditionError):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from services.inference.domain.buckets import cut, pad
 from services.inference.domain.persons import UNKNOWN, aliases
-from services.inference.domain.prediction import ModelFacts, Reason
-from services.inference.domain.reasons import ineligible_reason, strongest
+from services.inference.domain.prediction import ModelFacts
+from services.inference.domain.reasons import Wording, ineligible_reason, strongest
 from services.inference.domain.scoring import percentiles, prediction_ids
 from services.inference.domain.snapshot import FeatureSnapshot, check_fits, ordered
 from shared.errors import FailedPreconditionError
@@ -136,30 +136,50 @@ def test_features_that_differ_from_the_model_are_refused_with_the_difference(cha
     assert caught.value.reason == "FEATURES_DIFFER"
 
 
-def words(feature, value):
-    return "never" if np.isnan(value) else f"{feature[0]} {value:g}"
+def words(feature, value, currency):
+    return f"{feature} {value:g} {currency}"
+
+
+WORDING = Wording(words, {"a": "days", "b": "days", "c": "orders", "d": "orders"}, "GBP")
+
+
+def told(contributions, values, features="abcd"):
+    [reasons] = strongest(
+        np.array([contributions], np.float32), np.array([values], np.float32), features, WORDING
+    )
+    return [(reason.text, pytest.approx(reason.contribution)) for reason in reasons]
 
 
 def test_reasons_come_strongest_first_and_trifles_are_left_out():
-    contributions = np.array([[0.5, -2.0, 0.001, 0.1]], np.float32)
-    values = np.array([[1, 2, 3, 4]], np.float32)
-    [reasons] = strongest(contributions, values, ("a", "b", "c", "d"), words)
-    assert [reason.text for reason in reasons] == ["b 2", "a 1", "d 4"]
-    assert [reason.contribution for reason in reasons] == pytest.approx([-2.0, 0.5, 0.1])
+    assert told([0.5, -2.0, 0.001, 0.1], [1, 2, 3, 4]) == [
+        ("b 2 GBP", -2.0),
+        ("a 1 GBP", 0.5),
+        ("d 4 GBP", 0.1),
+    ]
 
 
-def test_features_that_say_the_same_become_one_reason():
-    contributions = np.array([[0.75, -1.0, 0.5]], np.float32)
-    values = np.array([[np.nan, 2, np.nan]], np.float32)
-    [reasons] = strongest(contributions, values, ("a", "b", "c"), words)
-    assert reasons == (Reason("a", "never", 1.25), Reason("b", "b 2", -1.0))
+def test_features_that_tell_the_same_fact_are_one_reason_told_by_the_one_that_pulls_hardest():
+    assert told([0.5, 1.0, -0.25, 0.125], [3, 3, 3, 3]) == [
+        ("b 3 GBP", 1.5),
+        ("c 3 GBP", -0.125),
+    ]
+    missing = float("nan")
+    assert told([1.0, -0.25, 0.5, 0.0], [missing, missing, 1, 2])[0] == ("a nan GBP", 0.75)
+
+
+def test_a_fact_whose_features_cancel_is_no_reason():
+    assert told([1.0, -1.0, 0.5, 0.0], [3, 3, 1, 2]) == [("c 1 GBP", 0.5)]
+
+
+def test_a_feature_that_is_no_longer_declared_is_told_by_its_name():
+    assert told([1.0, 0.5], [2.5, float("nan")], ("old", "older")) == [
+        ("old is 2.5", 1.0),
+        ("older is missing", 0.5),
+    ]
 
 
 def test_no_contribution_means_no_reason():
-    assert strongest(np.zeros((2, 2), np.float32), np.ones((2, 2), np.float32), "ab", words) == [
-        (),
-        (),
-    ]
+    assert told([0.0, 0.0], [1, 2], "ab") == []
 
 
 def test_why_a_user_is_not_eligible_names_an_unusual_rule():

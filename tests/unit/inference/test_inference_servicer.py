@@ -28,7 +28,7 @@ from tests.unit.inference.stand_ins import (
     MemoryLog,
     snapshot,
 )
-from tests.unit.inference.test_predictor import words
+from tests.unit.inference.test_predictor import WORDING
 
 HELD = snapshot(100)
 SECOND_KEY = 7
@@ -46,9 +46,9 @@ def serving(folder, registry, datasets, load=ModelRunner):
     servicer = InferenceServicer(
         registry=registry,
         models=models,
-        predictor=Predictor(models, snapshots, words),
+        predictor=Predictor(models, snapshots, WORDING),
         snapshots=snapshots,
-        batches=BatchPredictor(models, datasets, MemoryLog(), words, folder / "exports"),
+        batches=BatchPredictor(models, datasets, MemoryLog(), WORDING, folder / "exports"),
         jobs=jobs,
         user_key=lambda user: int(HELD.user_keys[int(user)]) if user.isdigit() else 1,
     )

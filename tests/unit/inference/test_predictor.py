@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from services.inference.domain.prediction import Status
+from services.inference.domain.reasons import Wording
 from services.inference.usecases.predict import Predictor
 from shared.errors import FailedPreconditionError, InvalidArgumentError
+from shared.features import FEATURES, words
 from tests.unit.inference import tiny_model
 from tests.unit.inference.stand_ins import AS_OF, snapshot
 
@@ -26,8 +28,7 @@ class OneSnapshot:
         return self._held
 
 
-def words(feature, value):
-    return f"{feature} is {'missing' if np.isnan(value) else round(value)}"
+WORDING = Wording(words, {name: feature.unit for name, feature in FEATURES.items()}, "GBP")
 
 
 HELD = snapshot()
@@ -35,7 +36,7 @@ HELD = snapshot()
 
 @pytest.fixture
 def predictor(runner):
-    return Predictor(OneModel(runner), OneSnapshot(HELD), words)
+    return Predictor(OneModel(runner), OneSnapshot(HELD), WORDING)
 
 
 def test_users_are_answered_in_the_order_asked_with_their_status(predictor):
@@ -82,8 +83,8 @@ def test_reasons_are_words_on_the_strongest_features_and_sum_to_the_logit(predic
     row = np.array([[np.e**2 - 1, np.e - 1, 0.0]], np.float32)
     [prediction] = predictor.for_features("models/tiny", row, has_reasons=True).predictions
     assert [(reason.feature, reason.text) for reason in prediction.reasons] == [
-        ("recency_days", "recency_days is 6"),
-        ("gross_ever", "gross_ever is 0"),
+        ("recency_days", "last ordered 6 days ago"),
+        ("gross_ever", "has spent 0.00 GBP in all"),
     ]
     logit = np.log(prediction.active_probability / prediction.churn_probability)
     total = sum(reason.contribution for reason in prediction.reasons)
@@ -106,6 +107,6 @@ def test_an_infinite_feature_is_named(predictor):
 
 def test_a_snapshot_of_other_features_is_refused(runner):
     held = snapshot(feature_set_version="fs2")
-    predictor = Predictor(OneModel(runner), OneSnapshot(held), words)
+    predictor = Predictor(OneModel(runner), OneSnapshot(held), WORDING)
     with pytest.raises(FailedPreconditionError, match="fs2"):
         predictor.for_users("models/tiny", held.user_keys[:1], has_reasons=False)
