@@ -45,7 +45,14 @@ class Embedded:
         _LOG.info("stopped")
 
 
-def start(home: Home, workspace: WorkspaceSettings, lock: HomeLock, port: int = 0) -> Embedded:
+def start(
+    home: Home,
+    workspace: WorkspaceSettings,
+    lock: HomeLock,
+    *,
+    port: int = 0,
+    is_warm: bool = False,
+) -> Embedded:
     """Start the services; health says SERVING only after `set_ready`.
 
     Args:
@@ -53,6 +60,7 @@ def start(home: Home, workspace: WorkspaceSettings, lock: HomeLock, port: int = 
         workspace: Its settings.
         lock: Held for the folder; released on `stop`, or here when the start fails.
         port: Loopback port; 0 takes a free one.
+        is_warm: Whether models are compiled before the first call rather than in it.
     """
     try:
         store = warehouse.open_embedded(home.warehouse_path)
@@ -68,7 +76,7 @@ def start(home: Home, workspace: WorkspaceSettings, lock: HomeLock, port: int = 
             ingestion.build(ingestion.IngestionSettings(home, workspace), store),
             feature.build(feature.FeatureSettings(home, workspace), store),
             training.build(training.TrainingSettings(home, workspace), channel),
-            inference.build(inference.InferenceSettings(home, workspace), store, channel),
+            inference.build(inference.InferenceSettings(home, workspace, is_warm), store, channel),
         ]
         server = rpc.serve(services, address, is_ready=False)
     except BaseException:

@@ -51,7 +51,7 @@ def up(context: click.Context, port: int, metrics_port: int) -> None:
     with logging_to(home):
         from app import embedded  # the engine and the services take seconds to load
 
-        services = embedded.start(home, workspace, held, port)
+        services = embedded.start(home, workspace, held, port=port, is_warm=True)
         try:
             metrics = _open_metrics(metrics_port)
             try:
