@@ -41,7 +41,7 @@ class Customers:
         reasons_json: The reasons as inference wrote them.
         recency_days: Since the last order; NaN when none.
         order_count: Orders so far.
-        past_micros: Spend in the year before.
+        past_micros: Spend in the year before, less refunds where they are known.
     """
 
     ids: NDArray[np.str_]
@@ -84,6 +84,7 @@ def customers_of(
     order = np.argsort(ids, kind="stable")
     segments = pc.list_flatten(predictions["segment_probabilities"]).to_numpy()
     rows = found[order]
+    spent = "net_micros" if "net_micros" in history.column_names else "gross_micros"
     return Customers(
         ids=ids[order],
         active=predictions["active_probability"].to_numpy()[order],
@@ -94,7 +95,7 @@ def customers_of(
         reasons_json=predictions["reasons"].to_numpy()[order],
         recency_days=history["recency_days"].to_numpy()[rows],
         order_count=history["order_count"].to_numpy()[rows],
-        past_micros=history["gross_micros"].to_numpy()[rows],
+        past_micros=history[spent].to_numpy()[rows],
     )
 
 

@@ -115,7 +115,8 @@ class ReportInputs:
         predictions: Columns of the `predictions` table, one row a customer.
         history: One row a customer: `user_key` uint64, `recency_days` float64 (since the last
             order; NaN when none), `order_count` int64, `gross_micros` int64 (in the year before
-            `as_of_time`).
+            `as_of_time`) and, where refunds are known, `net_micros` int64 (the same less refunds),
+            which then says how valuable a customer is.
         source_ids: Ids at the source by user_key; a key without one is shown as a pseudonym.
     """
 

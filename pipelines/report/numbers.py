@@ -90,6 +90,16 @@ def score(value: object, decimals: int = 3) -> str:
     return f"{value:.{decimals}f}".replace("-", MINUS)
 
 
+def signed(value: float) -> str:
+    """Returns a difference of scores with its sign; nothing has none.
+
+    >>> signed(0.0123), signed(-0.0004)
+    ('+0.012', '0.000')
+    """
+    text = f"{value:+.3f}"
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+
+
 def date(time: datetime, zone: str) -> str:
     """Returns the day of an instant in a zone.
 

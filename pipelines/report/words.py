@@ -14,12 +14,16 @@ from pipelines.report.findings import Backtest, Findings, SalesBar
 from pipelines.report.inputs import ReportInputs
 from pipelines.report.quality import Quality
 
+# Beyond this share of the truth, a total that was missed is worth a warning.
+MISS = 0.15
+
 GLOSSARY = (
     ("Probability to order", "Chance of at least one order in the days predicted, 0 to 100%."),
     ("Percentile", "Where a customer stands among all: 90 means more likely than 90% of them."),
     ("Expected spend", "The average over what may happen: gross sales, refunds not taken off."),
     ("Gross sales", "What customers paid for, before refunds; cancelled orders do not count."),
     ("Net sales", "Gross sales less refunds and cancelled orders."),
+    ("Spend last year", "Spend in the 365 days before, refunds taken off where they are known."),
     ("Value segment", "Nothing, or the low, middle or high third of spenders in such a window."),
     ("Lift", "How many times the average a group orders."),
     ("Gain", "Share of all buyers found by contacting the most likely customers first."),
@@ -55,7 +59,7 @@ def words_of(
         comparison=_comparison(inputs, findings),
         sales_note=_sales_note(findings),
         forecast=_forecast(inputs, findings),
-        warnings=_warnings(inputs),
+        warnings=(*_misses(findings), *_warnings(inputs)),
         contacts=_contacts(inputs, audiences),
         segments=_segments(inputs, findings),
         quality=_quality(inputs, quality),
@@ -160,6 +164,20 @@ def _beyond(inputs: ReportInputs, last: SalesBar) -> str:
     )
 
 
+def _misses(findings: Findings) -> tuple[str, ...]:
+    test = findings.backtest
+    if test is None or not test.actual_micros:
+        return ()
+    miss = test.predicted_micros / test.actual_micros - 1
+    if abs(miss) < MISS:
+        return ()
+    way = "less" if miss > 0 else "more"
+    return (
+        f"One window earlier the method was {numbers.percent(abs(miss))} off on total spend, and "
+        f"{way} came than it said. Trust the order of customers more than the totals.",
+    )
+
+
 def _warnings(inputs: ReportInputs) -> tuple[str, ...]:
     days = history_days(inputs)
     if inputs.year_ago_window is None:
@@ -227,8 +245,8 @@ def _quality(inputs: ReportInputs, quality: Quality) -> tuple[str, ...]:
             "points on average."
         )
     sentences += [
-        f"It is {each.verdict} (AUC {each.difference:+.3f}, 95% range {each.low:+.3f} to "
-        f"{each.high:+.3f}).".replace("-", numbers.MINUS)
+        f"It is {each.verdict} (AUC {numbers.signed(each.difference)}, 95% range "
+        f"{numbers.signed(each.low)} to {numbers.signed(each.high)})."
         for each in quality.comparisons
     ]
     horizon = inputs.horizon_days

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipelines.report.customers import customers_of
@@ -108,6 +109,13 @@ def test_customers_lie_in_the_order_of_their_ids_whatever_their_keys(inputs, row
     assert customers.ids.tolist() == [row["id"] for row in expected]
     assert customers.active.tolist() == [row["active_probability"] for row in expected]
     assert customers.past_micros.tolist() == [row["gross_micros"] for row in expected]
+
+
+def test_spend_after_refunds_counts_where_it_is_known(inputs):
+    net = pa.array(np.arange(inputs.history.num_rows))
+    history = inputs.history.append_column("net_micros", net)
+    customers = customers_of(inputs.predictions, history, inputs.source_ids)
+    assert customers.past_micros.tolist() == list(range(inputs.history.num_rows))
 
 
 def test_a_key_the_vault_does_not_know_shows_as_a_pseudonym(inputs):

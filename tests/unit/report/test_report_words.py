@@ -95,6 +95,13 @@ def test_a_season_is_claimed_only_with_two_years_of_history(inputs):
     assert words(replace(inputs, totals=long)).warnings == ()
 
 
+def test_a_total_missed_by_much_is_a_warning(inputs):
+    forecast = inputs.evaluation["forecast"] | {"predicted_spend_micros": 97_755_000_000}
+    missed = replace(inputs, evaluation={**inputs.evaluation, "forecast": forecast})
+    assert "was 33% off on total spend, and less came" in words(missed).warnings[0]
+    assert not any("off on total spend" in each for each in words(inputs).warnings)
+
+
 def test_rejects_and_anonymous_sales_are_told(inputs):
     said = words(inputs).data
     assert "312 orders (2% of gross sales) name no customer" in said
