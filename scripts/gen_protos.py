@@ -3,6 +3,7 @@
 import argparse
 import filecmp
 import importlib.resources
+import os
 import shutil
 import sys
 import sysconfig
@@ -24,6 +25,8 @@ def sources() -> list[str]:
 
 def run_protoc(*outputs: str) -> None:
     """Runs protoc with our include paths; raises SystemExit when it fails."""
+    plugins = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join([plugins, os.environ.get("PATH", "")])
     status = protoc.main(["protoc", *INCLUDES, *outputs, *sources()])
     if status:
         raise SystemExit(status)
