@@ -1,9 +1,10 @@
 """Why a prediction is what it is, in a marketer's words."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.inference.domain.prediction import Floats, Reason
 
@@ -33,14 +34,9 @@ class Wording:
             return f"{feature} is {'missing' if np.isnan(value) else f'{value:g}'}"
         return self.words(feature, value, self.currency)
 
-    def fact(self, feature: str, value: float) -> Hashable:
-        """Return what two features have in common when they tell the same of a user.
-
-        Of someone who ordered once, "first ordered 30 days ago" and "last ordered 30 days ago" are
-        one fact: the same value in the same unit.
-        """
-        unit = self.units.get(feature, feature)
-        return unit, None if value != value else value  # NaN is the one that differs from itself
+    def unit(self, feature: str) -> str:
+        """Return a feature's unit; one that is no longer declared shares it with no other."""
+        return self.units.get(feature, feature)
 
 
 def strongest(
@@ -52,8 +48,9 @@ def strongest(
 ) -> list[tuple[Reason, ...]]:
     """Return each row's strongest reasons, the strongest first.
 
-    Features that tell the same fact become one reason with the sum of their contributions, told by
-    the one that pulls hardest in its direction.
+    Features with the same value in the same unit tell one fact: of someone who ordered once, "first
+    ordered 30 days ago" and "last ordered 30 days ago". They become one reason with the sum of
+    their contributions, told by the one that pulls hardest in its direction.
 
     Args:
         contributions: [row, feature], in logits.
@@ -62,42 +59,43 @@ def strongest(
         wording: How they are told.
         count: At most this many reasons a row.
     """
+    sums, tellers = _facts(contributions, values, [wording.unit(name) for name in features])
+    order = np.argsort(-np.abs(sums), axis=1, kind="stable")[:, :count]
+    totals = np.take_along_axis(sums, order, axis=1)
+    told = np.take_along_axis(tellers, order, axis=1)
+    shown = np.take_along_axis(values, told, axis=1)
     return [
-        _strongest(of_row, row, features, wording, count)
-        for of_row, row in zip(contributions.tolist(), values.tolist(), strict=True)
+        tuple(
+            Reason(features[place], wording.say(features[place], value), total)
+            for place, value, total in zip(*of_row, strict=True)
+            if abs(total) >= _LEAST_LOGITS
+        )
+        for of_row in zip(told.tolist(), shown.tolist(), totals.tolist(), strict=True)
     ]
 
 
-def _strongest(
-    contributions: Sequence[float],
-    values: Sequence[float],
-    features: Sequence[str],
-    wording: Wording,
-    count: int,
-) -> tuple[Reason, ...]:
-    facts: dict[Hashable, list[int]] = {}
-    for place, (feature, value) in enumerate(zip(features, values, strict=True)):
-        facts.setdefault(wording.fact(feature, value), []).append(place)
-    sums = [(sum(contributions[place] for place in places), places) for places in facts.values()]
-    sums = [each for each in sums if abs(each[0]) >= _LEAST_LOGITS]
-    sums.sort(key=lambda each: -abs(each[0]))
-    return tuple(
-        _told(total, places, contributions, values, features, wording)
-        for total, places in sums[:count]
-    )
+def _facts(
+    contributions: Floats, values: Floats, units: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return each fact's sum, at its first feature and 0 elsewhere, and the feature to tell it by.
 
-
-def _told(
-    total: float,
-    places: Sequence[int],
-    contributions: Sequence[float],
-    values: Sequence[float],
-    features: Sequence[str],
-    wording: Wording,
-) -> Reason:
-    sign = 1.0 if total > 0 else -1.0
-    place = max(places, key=lambda place: contributions[place] * sign)
-    return Reason(features[place], wording.say(features[place], values[place]), total)
+    Both are [row, feature].
+    """
+    sums = np.zeros(contributions.shape)
+    tellers = np.zeros(contributions.shape, np.intp)
+    for unit in dict.fromkeys(units):
+        places = np.flatnonzero([each == unit for each in units])
+        value, share = values[:, places], contributions[:, places].astype(np.float64)
+        is_missing = np.isnan(value)
+        is_same = (value[:, :, None] == value[:, None, :]) | (
+            is_missing[:, :, None] & is_missing[:, None, :]
+        )
+        total = np.where(is_same, share[:, None, :], 0.0).sum(axis=2)
+        pull = np.where(is_same, share[:, None, :] * np.sign(total)[:, :, None], -np.inf)
+        is_first = is_same.argmax(axis=2) == np.arange(len(places))
+        sums[:, places] = np.where(is_first, total, 0.0)
+        tellers[:, places] = places[pull.argmax(axis=2)]
+    return sums, tellers
 
 
 def ineligible_reason(rule: str) -> str:

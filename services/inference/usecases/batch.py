@@ -1,11 +1,11 @@
 """Predict for every user of a scoring dataset, log it once, and leave a file."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -155,7 +155,7 @@ def _table(
 
 
 def _json(reasons: tuple[Reason, ...]) -> str:
-    return json.dumps(
+    return orjson.dumps(
         [
             {
                 "feature": reason.feature,
@@ -164,9 +164,8 @@ def _json(reasons: tuple[Reason, ...]) -> str:
                 "contribution": float(f"{reason.contribution:.9g}"),
             }
             for reason in reasons
-        ],
-        ensure_ascii=False,
-    )
+        ]
+    ).decode()
 
 
 def _file_name(model_version: str, dataset: str) -> str:
