@@ -9,6 +9,7 @@ from oriel.training.v1 import training_pb2_grpc as rpc
 from services.training.adapters.datasets import TrainingDatasets
 from services.training.adapters.supervisor import Supervisor
 from services.training.adapters.training import Training
+from services.training.runs.config import RunConfig
 from services.training.servicer import TrainingServicer
 from shared.config.home import Home, WorkspaceSettings
 from shared.jobs import JobStore
@@ -22,6 +23,8 @@ class TrainingSettings:
 
     home: Home
     workspace: WorkspaceSettings
+    run: RunConfig = RunConfig()
+    """Choices of a run that a request does not make."""
 
 
 def build(
@@ -38,7 +41,7 @@ def build(
     registry = ModelRegistry(home.registry_path)
     training = Training(home.runs_path, supervisor or Supervisor(), registry)
     jobs = JobStore(home.jobs_path("training"), "trainingRuns")
-    servicer = TrainingServicer(TrainingDatasets(channel), training, jobs)
+    servicer = TrainingServicer(TrainingDatasets(channel), training, jobs, settings.run)
     full_name = pb.DESCRIPTOR.services_by_name["TrainingService"].full_name
     return Service(
         full_name,

@@ -10,6 +10,7 @@ from services.training.adapters.datasets import TrainingDatasets
 from services.training.adapters.messages import run_message
 from services.training.adapters.questions import config_of, parse_files
 from services.training.adapters.training import Training
+from services.training.runs.config import RunConfig
 from services.training.runs.folder import Order
 from shared.errors import InvalidArgumentError
 from shared.jobs import JobStore
@@ -22,17 +23,21 @@ class TrainingServicer(rpc.TrainingServiceServicer):
         datasets: Finds datasets.
         training: Carries out runs.
         jobs: Remembers runs.
+        usual: Choices of a run that a request does not make.
     """
 
-    def __init__(self, datasets: TrainingDatasets, training: Training, jobs: JobStore) -> None:
+    def __init__(
+        self, datasets: TrainingDatasets, training: Training, jobs: JobStore, usual: RunConfig
+    ) -> None:
         self._datasets, self._training, self._jobs = datasets, training, jobs
+        self._usual = usual
 
     def CreateTrainingRun(
         self, request: pb.CreateTrainingRunRequest, _context: grpc.ServicerContext
     ) -> pb.CreateTrainingRunResponse:
         """Start a run, or find the one its request_id names."""
         model = _model(request.model)
-        config = config_of(request.prediction_files, request.seed)
+        config = config_of(request.prediction_files, request.seed, self._usual)
         dataset = self._datasets.find(request.dataset)
         _require_answered(request, dataset.predictions)
         order = Order(model, str(dataset.folder), dataset.content_hash)

@@ -1,14 +1,15 @@
 """Prediction files of a request to the choices of a run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.training.runs.config import RunConfig
 from shared.config.prediction import PredictionFile, parse_prediction
 from shared.errors import InvalidArgumentError
 
 
-def config_of(prediction_files: Sequence[str], seed: int) -> RunConfig:
-    """The config of a run that answers these files with one model.
+def config_of(prediction_files: Sequence[str], seed: int, usual: RunConfig) -> RunConfig:
+    """The config of a run that answers these files with one model; the rest is as usual.
 
     Raises:
         InvalidArgumentError: There is no file, one is wrong, or they ask for different models.
@@ -28,7 +29,7 @@ def config_of(prediction_files: Sequence[str], seed: int) -> RunConfig:
         raise InvalidArgumentError(
             f"seed {seed} must lie between 0 and {2**31 - 1}", reason="SEED_INVALID", seed=seed
         )
-    config = RunConfig(seed=seed, model=dict(first.model))
+    config = replace(usual, seed=seed, model=dict(first.model))
     config.model_config()  # a wrong setting is refused now, not by the worker
     return config
 

@@ -1,8 +1,8 @@
 """Why a user scores as they do: integrated gradients of the calibrated active logit.
 
 Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks" (2017). The path runs in the
-space of the network's inputs from the training mean to the user; Gauss-Legendre nodes make the
-integral exact to float32 for these smooth networks.
+space of the network's inputs from the training mean to the user. Near the mean a normalised network
+turns sharply, so the Gauss-Legendre nodes crowd there: they are even in the cube root of the way.
 """
 
 from collections.abc import Callable
@@ -24,8 +24,8 @@ def attribute(network: Network, nodes: int = NODES) -> Callable[..., dict[str, A
     the column which says whether it is missing.
     """
     points, parts = np.polynomial.legendre.leggauss(nodes)
-    path = [(float(0.5 * (p + 1.0)), float(0.5 * w)) for p, w in zip(points, parts, strict=True)]
-    steps = jnp.asarray(path, jnp.float32)
+    root = 0.5 * (points + 1.0)
+    steps = np.stack([root**3, 1.5 * root**2 * parts], axis=1).astype(np.float32)
 
     def run(weights: Weights, features: Array) -> dict[str, Array]:
         inputs = network_inputs(network, weights, features)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from services.training.runs.config import RunConfig, from_yaml, to_yaml
-from services.training.runs.run import RunResult
+from services.training.runs.result import RunResult
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from services.training.runs.export import export_programs, signature
 from services.training.runs.judge import judge
 from services.training.runs.losses import Loss, curves
 from services.training.runs.members import Fitted, Limits, fit_members
+from services.training.runs.result import RunResult
 from services.training.runs.rows import Rows
 from shared.dataset import DatasetReader, FoldSpec, Manifest
 from shared.errors import FailedPreconditionError
@@ -34,14 +35,6 @@ class Reporter(Protocol):
     def epoch(self, loss: Loss, report: EpochReport) -> None:
         """A member finished an epoch."""
         ...
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What is published: files by name, and the manifest's values."""
-
-    files: Mapping[str, bytes]
-    manifest: Mapping[str, Any]
 
 
 def run_training(

@@ -1,0 +1,180 @@
+"""A whole small run: programs, calibration, evaluation and determinism."""
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+from safetensors.numpy import load
+
+from services.training.runs.config import from_yaml
+from services.training.runs.export import completeness_error
+from services.training.runs.run import run_training
+from shared.dataset import DatasetReader
+from tests.unit.training import shop
+from tests.unit.training.conftest import SMALL, Heard
+
+FILES = {
+    "predict.jaxexport",
+    "attribute.jaxexport",
+    "weights.safetensors",
+    "evaluation.json",
+    "model_card.md",
+    "config.yaml",
+}
+
+
+@pytest.fixture(scope="session")
+def weights(result):
+    return {
+        name: jnp.asarray(value)
+        for name, value in load(result.files["weights.safetensors"]).items()
+    }
+
+
+def program(result, name):
+    return export.deserialize(bytearray(result.files[name]))
+
+
+@pytest.fixture(scope="session")
+def predict(result, weights):
+    run = jax.jit(program(result, "predict.jaxexport").call)
+    return lambda features, eligible: {
+        name: np.asarray(value)
+        for name, value in run(
+            weights, jnp.asarray(features, jnp.float32), jnp.asarray(eligible)
+        ).items()
+    }
+
+
+@pytest.fixture(scope="session")
+def attribute(result, weights):
+    run = jax.jit(program(result, "attribute.jaxexport").call)
+    return lambda features: run(weights, jnp.asarray(features, jnp.float32))
+
+
+@pytest.fixture(scope="session")
+def rows(reader):
+    return reader.arrays().rows(slice(0, 64))
+
+
+def test_a_run_leaves_every_file_of_a_version(result):
+    assert set(result.files) == FILES
+    assert from_yaml(result.files["config.yaml"].decode()) == SMALL
+
+
+def test_the_answer_is_coherent(predict, rows):
+    answer = predict(rows.features, rows.eligible)
+    segments = answer["segment_probabilities"]
+    assert (segments[:, 0] == answer["churn_probability"]).all()
+    assert (answer["churn_probability"] == 1 - answer["active_probability"]).all()
+    assert segments.sum(axis=1) == pytest.approx(np.ones(64), abs=1e-6)
+    assert (answer["expected_value"] >= 0).all()
+    assert {value.dtype for value in answer.values()} == {np.dtype(np.float32)}
+
+
+def test_ineligible_users_get_the_base_rates(predict, rows, result):
+    answer = predict(rows.features, np.zeros(64, bool))
+    base = result.manifest["base_rates"]
+    assert answer["active_probability"] == pytest.approx(np.full(64, base["active"]), rel=1e-6)
+    assert answer["expected_value"] == pytest.approx(np.full(64, base["expected_value"]), rel=1e-6)
+
+
+def test_a_row_alone_gets_what_it_gets_in_a_batch(predict, rows):
+    together = predict(rows.features, rows.eligible)
+    for place in (0, 7, 63):
+        alone = predict(rows.features[[place]], rows.eligible[[place]])
+        for name, value in alone.items():
+            assert value[0] == pytest.approx(together[name][place], rel=1e-5, abs=1e-6)
+
+
+def test_missing_and_infinite_values_are_answered(predict, attribute):
+    width = len(shop.FEATURES)
+    for value in (np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0):
+        answer = predict(np.full((1, width), value), np.ones(1, bool))
+        assert all(np.isfinite(each).all() for each in answer.values()), value
+        assert np.isfinite(attribute(np.full((1, width), value))["contributions"]).all()
+
+
+def test_contributions_add_up_to_the_logit_of_the_prediction(predict, attribute, rows):
+    said = attribute(rows.features)
+    assert completeness_error(said) < 1e-4
+    answer = predict(rows.features, np.ones(64, bool))
+    expected = 1 / (1 + np.exp(-np.asarray(said["logit"])))
+    assert answer["active_probability"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_drives_the_made_up_shop_is_what_is_said_to_drive_it(attribute, rows):
+    size = np.abs(np.asarray(attribute(rows.features)["contributions"])).mean(axis=0)
+    by_name = dict(zip(shop.FEATURES, size, strict=True))
+    assert by_name["recency_days"] > 3 * by_name["noise"]
+
+
+def test_programs_run_on_cpu_and_cuda_and_take_any_batch(result):
+    for name in ("predict.jaxexport", "attribute.jaxexport"):
+        assert set(program(result, name).platforms) == {"cpu", "cuda"}
+
+
+def test_the_evaluation_names_every_metric_with_its_error(result):
+    evaluation = json.loads(result.files["evaluation.json"])
+    assert set(evaluation) == {
+        "calibration",
+        "comparisons",
+        "fold",
+        "forecast",
+        "lift",
+        "losses",
+        "metrics",
+    }
+    assert set(evaluation["metrics"]) == {"model", "logistic_regression", "recency_rule"}
+    names = set(evaluation["metrics"]["model"])
+    assert len(names) == 14
+    assert all(set(each) == names for each in evaluation["metrics"].values())
+    assert evaluation["metrics"]["model"]["auc"]["se"] > 0
+    assert evaluation["fold"]["test_as_of"] == "2024-04-30T00:00:00+00:00"
+    assert len(evaluation["comparisons"]) == 2 * 14
+
+
+def test_the_model_learns_what_there_is_to_learn(result):
+    metrics = json.loads(result.files["evaluation.json"])["metrics"]
+    assert metrics["model"]["auc"]["value"] > 0.75
+    error = metrics["model"]["auc"]["se"]
+    assert metrics["model"]["auc"]["value"] > metrics["logistic_regression"]["auc"]["value"] - error
+
+
+def test_losses_of_both_folds_fall_and_progress_ends_full(result, heard):
+    losses = json.loads(result.files["evaluation.json"])["losses"]
+    for fold in ("evaluation", "final"):
+        curve = [loss["train_loss"] for loss in losses if loss["fold"] == fold]
+        assert curve[-1] < curve[0]
+    counts = [completed for completed, _, _ in heard.progresses]
+    assert counts == sorted(counts)
+    assert heard.progresses[-1][:2] == (2 * SMALL.members * SMALL.epochs,) * 2
+
+
+def test_the_same_dataset_config_and_seed_give_the_same_bytes(reader, result):
+    again = run_training(reader, "customers", SMALL, Heard())
+    assert again.manifest == result.manifest
+    for name, content in result.files.items():
+        assert again.files[name] == content, name
+
+
+def test_programs_name_no_path_of_this_checkout(result):
+    checkout = str(Path(__file__).resolve().parents[3]).encode()
+    assert not any(checkout in content for content in result.files.values())
+
+
+def test_shuffled_labels_leave_nothing_to_learn(tmp_path):
+    shop.write(tmp_path / "shuffled", shuffled=True, seed=3)
+    shuffled = run_training(DatasetReader(tmp_path / "shuffled"), "customers", SMALL, Heard())
+    auc = json.loads(shuffled.files["evaluation.json"])["metrics"]["model"]["auc"]
+    assert abs(auc["value"] - 0.5) <= 3 * auc["se"]
+
+
+def test_the_model_card_says_what_was_measured(result):
+    card = result.files["model_card.md"].decode()
+    assert "| AUC (churn) |" in card
+    assert result.manifest["dataset_hash"] in card
