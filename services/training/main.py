@@ -1,6 +1,6 @@
 """Composes the training service."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 
@@ -23,7 +23,7 @@ class TrainingSettings:
 
     home: Home
     workspace: WorkspaceSettings
-    run: RunConfig = RunConfig()
+    run: RunConfig = field(default_factory=RunConfig)
     """Choices of a run that a request does not make."""
 
 

@@ -36,7 +36,7 @@ def attribute(network: Network, nodes: int = NODES) -> Callable[..., dict[str, A
         def add(total: Array, step: Array) -> tuple[Array, None]:
             return total + step[1] * slope(baseline[None, :] + step[0] * away), None
 
-        mean_slope, _ = jax.lax.scan(add, jnp.zeros_like(away), steps)
+        mean_slope, _ = jax.lax.scan(add, jnp.zeros_like(away), jnp.asarray(steps))
         contributions = _by_feature(mean_slope * away, network.flagged, features.shape[1])
         return {
             "contributions": contributions,
