@@ -81,7 +81,7 @@ _PROPERTIES: dict[Function, tuple[Property | None, ...]] = {
     Function.DISTINCT: (Property.DAY, Property.PRODUCT),
     Function.FIRST: (Property.TIME,),
     Function.LAST: (Property.TIME,),
-    Function.MIN: (Property.GROSS, Property.ITEMS),
+    Function.MIN: (Property.GROSS,),
     Function.MAX: (Property.GROSS, Property.ITEMS),
     Function.GAPS: (Property.DAY,),
 }

@@ -143,7 +143,7 @@ class _Statement:
         return f"toInt64({high} - {low})"
 
     def _of_days(self, aggregate: Aggregate, start: int | None, end: int) -> str:
-        days = f"{aggregate.events}_days"
+        days = f"{aggregate.events}_unique_days"
         if aggregate.function is Function.DISTINCT:
             return self._counted(days, start, end)
         low, high = self._layer.position(days, start), self._layer.position(days, end)

@@ -116,7 +116,7 @@ def _derived(aggregate: Aggregate, family: Family) -> list[str]:
         return [f"arrayPushFront(arrayCumSum({values}), 0) AS {measure_of(aggregate).name}_sums"]
     if aggregate.property is Property.DAY:
         matching = f"arrayFilter((d, x) -> x > 0, {days}, {values})"
-        return [f"arrayCompact({matching}) AS {aggregate.events}_days"]
+        return [f"arrayCompact({matching}) AS {aggregate.events}_unique_days"]
     if aggregate.property is Property.PRODUCT:
         each_day = f"arrayMap((d, x) -> arrayWithConstant(length(x), d), {days}, {values})"
         first = f"arrayEnumerateUniq(arrayFlatten({values}))"

@@ -129,21 +129,39 @@ def _first_seen(keys: Keys, seen: FirstSeen, before_ms: int) -> Times:
 
 
 def _runs(rows: list[tuple[Keys, Keys, npt.NDArray[np.int64]]]) -> Members:
-    """Join rows of neighbouring instants that say the same."""
-    keys = np.concatenate([row[0] for row in rows]) if rows else np.empty(0, np.uint64)
-    persons = np.concatenate([row[1] for row in rows]) if rows else np.empty(0, np.uint64)
-    index = np.concatenate([row[2] for row in rows]) if rows else np.empty(0, np.int64)
+    """Join rows of neighbouring instants at which a person has the same keys.
+
+    All keys of a person get the same runs, so that their events can be grouped by person and run.
+    """
+    keys = np.concatenate([row[0] for row in rows])
+    persons = np.concatenate([row[1] for row in rows])
+    index = np.concatenate([row[2] for row in rows])
     order = np.lexsort((index, persons, keys))
     keys, persons, index = keys[order], persons[order], index[order]
+    group = _groups(keys, persons, index)
     starts = np.ones(len(keys), np.bool_)
     starts[1:] = (
-        (keys[1:] != keys[:-1]) | (persons[1:] != persons[:-1]) | (index[1:] != index[:-1] + 1)
+        (keys[1:] != keys[:-1])
+        | (persons[1:] != persons[:-1])
+        | (index[1:] != index[:-1] + 1)
+        | (group[1:] != group[:-1])
     )
     first = np.flatnonzero(starts)
-    last = np.append(first[1:], len(keys)) - 1
+    last = np.append(first[1:], len(keys))[: len(first)] - 1
     return Members(
         keys[first],
         persons[first],
         index[first].astype(np.uint16),
-        index[last[: len(first)]].astype(np.uint16),
+        index[last].astype(np.uint16),
     )
+
+
+def _groups(keys: Keys, persons: Keys, index: npt.NDArray[np.int64]) -> Keys:
+    """Return for each row a number that tells the set of keys its person has at its instant."""
+    pairs = np.stack([persons, index.astype(np.uint64)], axis=1)
+    _, place = np.unique(pairs, axis=0, return_inverse=True)
+    mixed = (keys ^ (keys >> np.uint64(31))) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(29)
+    sums = np.zeros(place.max(initial=-1) + 1, np.uint64)
+    np.add.at(sums, place.reshape(-1), mixed * np.uint64(0xBF58476D1CE4E5B9))
+    return sums[place.reshape(-1)]

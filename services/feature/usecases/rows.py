@@ -42,8 +42,8 @@ def collect(batches: Iterable[pa.RecordBatch], names: Sequence[str], *, has_labe
     for part in parts:
         target = place[start : start + part.num_rows]
         start += part.num_rows
-        stacked = np.stack([part.column(name).to_numpy() for name in names], axis=1)
-        matrix[target] = stacked
+        if names:
+            matrix[target] = np.stack([part.column(name).to_numpy() for name in names], axis=1)
     spend = _column(parts, "spend_micros", np.int64)[order] if has_label else None
     return Block(keys[order], indices[order], matrix, spend)
 

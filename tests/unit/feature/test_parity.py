@@ -1,0 +1,99 @@
+"""Every registered feature: the compiled statement against the plain reference."""
+
+import math
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from services.feature.adapters.history import EventHistory
+from services.feature.usecases.rows import collect
+from shared.features import FEATURES, Aggregate, Events, Feature, Function, Property, Window
+from shared.features.calendar import Instant, Spine, day_start
+from shared.features.compiler import compile_sql
+from shared.features.reference import feature_value, spend_micros
+from tests.support.histories import events_table, random_rows, reference_events
+
+FIRST_DAY = 15_000
+INSTANTS = (15_030, 15_060, 15_091, 15_400)
+HORIZON = 20
+ZONES = ("UTC", "America/Sao_Paulo", "Pacific/Auckland")
+
+# What the algebra can say and no shipped feature does.
+EXTRA = (
+    Aggregate(Function.MIN, Events.ORDERS, Property.GROSS, Window(60, 10)),
+    Aggregate(Function.MAX, Events.ORDERS, Property.ITEMS),
+    Aggregate(Function.LAST, Events.VIEWS, Property.TIME, Window(60)),
+    Aggregate(Function.FIRST, Events.ORDERS, Property.TIME, Window(45, 5)),
+    Aggregate(Function.MEAN, Events.REVENUE, Property.NET, Window(90)),
+    Aggregate(Function.DISTINCT, Events.CARTS, Property.DAY, Window(365)),
+    Aggregate(Function.COUNT, Events.ANY, window=Window(30)),
+)
+DECLARED = {
+    **FEATURES,
+    **{
+        f"extra_{number}": Feature(f"extra_{number}", "extra", each, "", "", "")
+        for number, each in enumerate(EXTRA)
+    },
+}
+
+
+@pytest.fixture(scope="module", params=ZONES)
+def computed(engine, request):
+    """Values by SQL and by the reference for every feature, over one random shop in a zone."""
+    zone = ZoneInfo(request.param)
+    rng = np.random.default_rng(5)
+    rows = random_rows(rng, range(1, 25), FIRST_DAY, INSTANTS[-1] + 30, 1_500)
+    rows += random_rows(rng, [99], FIRST_DAY + 70, FIRST_DAY + 75, 3, prefix="one")
+    engine.execute("TRUNCATE TABLE events")
+    engine.insert("events", events_table(rows))
+
+    instants = tuple(Instant(day, day_start(day, zone)) for day in INSTANTS)
+    spine = Spine(instants, zone.key, FIRST_DAY - 1, HORIZON)
+    history = EventHistory(engine, zone.key)
+    features = tuple(DECLARED.values())
+    sql = compile_sql(features, spine, history.source(by_person=False))
+    batches = history.read(sql, spine.end, day_start(20_000, zone), "")
+    block = collect(batches, [feature.name for feature in features], has_label=True)
+    return block, reference_events(rows, zone), instants
+
+
+@pytest.mark.parametrize("name", list(DECLARED))
+def test_sql_equals_the_reference(computed, name):
+    block, histories, instants = computed
+    column = list(DECLARED).index(name)
+    expected = [
+        feature_value(DECLARED[name].expression, histories[int(user)], instants[index])
+        for user, index in zip(block.user_keys, block.indices, strict=True)
+    ]
+    np.testing.assert_allclose(block.features[:, column], expected, rtol=1e-6, atol=1e-9)
+
+
+def test_every_user_seen_before_an_instant_has_a_row_and_nobody_else(computed):
+    block, histories, instants = computed
+    expected = sorted(
+        (user, index)
+        for user, events in histories.items()
+        for index, instant in enumerate(instants)
+        if min(event.time_ms for event in events) < instant.time_ms
+    )
+    assert list(zip(block.user_keys.tolist(), block.indices.tolist(), strict=True)) == expected
+
+
+def test_labels_equal_the_reference(computed):
+    block, histories, instants = computed
+    expected = [
+        spend_micros(histories[int(user)], instants[index], HORIZON)
+        for user, index in zip(block.user_keys, block.indices, strict=True)
+    ]
+    assert block.spend_micros is not None
+    assert block.spend_micros.tolist() == expected
+    assert sum(value > 0 for value in expected) > 10
+
+
+def test_a_missing_value_is_not_zero(computed):
+    block, _, _ = computed
+    recency = block.features[:, list(DECLARED).index("recency_days")]
+    orders = block.features[:, list(DECLARED).index("orders_ever")]
+    assert (np.isnan(recency) == (orders == 0)).all()
+    assert math.isnan(recency[orders == 0][0])
