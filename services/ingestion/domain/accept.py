@@ -14,8 +14,6 @@ from services.ingestion.domain.staged import MONEY_EVENTS, StagedEvents
 from services.ingestion.domain.table import EVENTS, IDENTITY
 from services.ingestion.domain.validate import ValidatedEvents
 
-Places = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class People:
@@ -29,22 +27,19 @@ class People:
     """The same read as ids of visitors."""
 
 
-def people_of(staged: StagedEvents, places: Places, pseudonyms: Pseudonymiser) -> People:
-    """Key the ids of some rows."""
-    chosen = pa.array(places)
-    users = pseudonyms.users(_named(staged.user_id, chosen))
-    visitors = pseudonyms.visitors(_named(staged.anonymous_id, chosen))
+def people_of(staged: StagedEvents, pseudonyms: Pseudonymiser) -> People:
+    """Key the ids that rows name."""
+    users = pseudonyms.users(_named(staged.user_id))
+    visitors = pseudonyms.visitors(_named(staged.anonymous_id))
     if staged.previous_id is None or staged.previous_id.null_count == len(staged):
         return People(users, visitors)
     is_alias = pc.equal(staged.type, "alias")
-    former = pc.if_else(is_alias, staged.previous_id, pa.scalar(None, pa.string()))
-    former = _named(former, chosen)
+    former = _named(pc.if_else(is_alias, staged.previous_id, pa.scalar(None, pa.string())))
     return People(users, visitors, pseudonyms.users(former), pseudonyms.visitors(former))
 
 
 def event_rows(
     valid: ValidatedEvents,
-    places: Places,
     people: People,
     *,
     message_ids: pa.Array,
@@ -52,51 +47,46 @@ def event_rows(
     source: str,
     is_backfill: bool,
 ) -> pa.Table:
-    """Return rows of `events` for some places of a validated batch, in their order."""
-    staged, money, length = valid.staged, valid.money, len(places)
-    chosen = pa.array(places)
-
-    def lists(values: pa.Array) -> pa.Array:
-        return pa.ListArray.from_arrays(staged.products.offsets, values).take(chosen)
-
-    def instants(values: Instants) -> pa.Array:
-        return pa.array(values[places]).cast(pa.timestamp("ms", "UTC"))
-
+    """Return validated events as rows of `events`."""
+    staged, money, length = valid.staged, valid.money, len(valid)
+    lists = staged.products.lists
     no_lines = pa.array(np.zeros(length + 1, dtype=np.int32))
-    product_ids = redacted(pc.fill_null(staged.products.ids.cast(pa.string()), ""))
-    event = redacted(staged.event.take(chosen))
-    order_id = order_ids(staged, chosen, message_ids)
     columns = {
         "message_id": message_ids,
         "source": pa.repeat(pa.scalar(source), length),
-        "type": staged.type.take(chosen),
-        "event": event,
+        "type": staged.type,
+        "event": redacted(staged.event),
         "user_key": pa.array(people.users.keys),
         "anonymous_key": pa.array(people.visitors.keys),
-        "event_time": instants(valid.event_time),
-        "ingest_time": instants(valid.ingest_time),
+        "event_time": _instants(valid.event_time),
+        "ingest_time": _instants(valid.ingest_time),
         "is_backfill": pa.repeat(pa.scalar(is_backfill), length),
-        "order_id": order_id,
+        "order_id": order_ids(staged, message_ids),
         "order_part": pa.array(order_parts),
-        "gross_micros": pa.array(money.gross[places]),
-        "net_micros": pa.array(money.net[places]),
-        "product_ids": lists(product_ids),
+        "gross_micros": pa.array(money.gross),
+        "net_micros": pa.array(money.net),
+        "product_ids": lists(redacted(pc.fill_null(staged.products.ids, ""))),
         "quantities": lists(pa.array(money.quantities)),
         "price_micros": lists(pa.array(money.price_micros)),
         "line_ids": pa.ListArray.from_arrays(no_lines, pa.array([], pa.string())),
-        "campaign": redacted(staged.campaign.take(chosen)),
-        "channel": redacted(staged.channel.take(chosen)),
-        "consent": staged.consent.take(chosen),
-        "properties": staged.properties.take(chosen),
-        "context": staged.context.take(chosen),
+        "campaign": redacted(staged.campaign),
+        "channel": redacted(staged.channel),
+        "consent": staged.consent,
+        "properties": staged.properties,
+        "context": staged.context,
     }
     return pa.table([columns[name] for name in EVENTS.names], schema=EVENTS)
 
 
-def order_ids(staged: StagedEvents, chosen: pa.Array, message_ids: pa.Array) -> pa.Array:
+def stated(rows: pa.Table) -> pa.Table:
+    """Return rows without the columns that say nothing: the table has the same defaults."""
+    return rows.select([name for name in rows.column_names if not _is_default(rows.column(name))])
+
+
+def order_ids(staged: StagedEvents, message_ids: pa.Array) -> pa.Array:
     """Return the order of each row; a sale or refund that names none is an order of its own."""
-    given = redacted(staged.order_id.take(chosen))
-    is_money = pc.is_in(staged.event.take(chosen), pa.array(MONEY_EVENTS))
+    given = redacted(staged.order_id)
+    is_money = pc.is_in(staged.event, pa.array(MONEY_EVENTS))
     return pc.if_else(pc.and_(is_money, pc.equal(given, "")), message_ids, given)
 
 
@@ -149,6 +139,29 @@ def _former(keyed: Keyed | None) -> Keys | None:
     return keyed.keys if keyed is not None else None
 
 
-def _named(ids: pa.Array, chosen: pa.Array) -> pa.Array:
-    taken = ids.take(chosen)
-    return pc.if_else(pc.equal(taken, ""), pa.scalar(None, pa.string()), taken)
+def _named(ids: pa.Array) -> pa.Array:
+    is_empty = pc.equal(pc.binary_length(ids), 0)
+    if not pc.any(is_empty).as_py():
+        return ids
+    return pc.if_else(is_empty, pa.scalar(None, pa.string()), ids)
+
+
+def _instants(values: Instants) -> pa.Array:
+    return pa.array(values).cast(pa.timestamp("ms", "UTC"))
+
+
+def _is_default(column: pa.ChunkedArray) -> bool:
+    kind = column.type
+    if pa.types.is_string(kind):
+        return not any(len(chunk) and _text_bytes(chunk) for chunk in column.chunks)
+    if pa.types.is_list(kind) or pa.types.is_map(kind):
+        return not any(
+            chunk.offsets[-1].as_py() - chunk.offsets[0].as_py() for chunk in column.chunks
+        )
+    if pa.types.is_integer(kind):
+        return not any(chunk.to_numpy().any() for chunk in column.chunks)
+    return False
+
+
+def _text_bytes(texts: pa.Array) -> int:
+    return pc.max(pc.binary_length(texts)).as_py() or 0

@@ -31,7 +31,7 @@ def stage_flat(table: pa.Table, mapping: Mapping) -> StagedEvents:
     return StagedEvents(
         type=pc.fill_null(kind, "track"),
         event=event,
-        message_id=id_text(bound.text(Role.MESSAGE_ID)),
+        message_id=bound.text(Role.MESSAGE_ID),
         user_id=id_text(bound.column(Role.USER)),
         anonymous_id=id_text(bound.column(Role.ANONYMOUS)),
         timestamp=bound.column(Role.TIME),

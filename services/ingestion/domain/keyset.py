@@ -50,5 +50,5 @@ class KeySet:
 
 
 def _ordered(high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> _Run:
-    order = np.argsort(high, kind="stable")
+    order = np.argsort(high)
     return high[order], low[order]

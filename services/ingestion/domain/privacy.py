@@ -54,13 +54,21 @@ def scrubbed(value: Any, within: str = "") -> Any:
     return value
 
 
+def may_hold_address(texts: pa.Array) -> bool:
+    """Say whether any text may hold an e-mail address; one look at all bytes, so it is cheap."""
+    values = texts.buffers()[2]
+    if values is None:
+        return False
+    data = values.to_pybytes()
+    return b"@" in data or b"%40" in data
+
+
 def redacted(texts: pa.Array) -> pa.Array:
     """Return texts with e-mail addresses taken out, also where a URL hides them.
 
     >>> redacted(pa.array(["/pay?to=ana%40example.com&x=1", "plain"])).to_pylist()
     ['/pay?to=[email]&x=1', 'plain']
     """
-    has_sign = pc.or_(pc.match_substring(texts, "@"), pc.match_substring(texts, "%40"))
-    if not pc.any(has_sign).as_py():
+    if not may_hold_address(texts):
         return texts
     return pc.replace_substring_regex(texts, _EMAIL, REDACTED)

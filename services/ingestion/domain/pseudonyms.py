@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.ingestion.domain.privacy import may_hold_address
 from shared.names import anonymous_key, user_key
 
 Keys = npt.NDArray[np.uint64]
@@ -45,8 +46,7 @@ class Pseudonymiser:
 
     def masked(self, ids: pa.Array) -> pa.Array:
         """Return ids of messages, those with an e-mail address in them as keyed digests."""
-        has_sign = pc.or_(pc.match_substring(ids, "@"), pc.match_substring(ids, "%40"))
-        if not pc.any(has_sign).as_py():
+        if not may_hold_address(ids):
             return ids
         secret = self._secret
         texts = [
@@ -87,9 +87,15 @@ def id_text(column: pa.Array) -> pa.Array:
         column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, kind))
         if pc.all(pc.fill_null(pc.equal(column, pc.floor(column)), True)).as_py():
             column = column.cast(pa.int64(), safe=False)
-    texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    texts = column.cast(pa.string())
     if pa.types.is_string(kind):
-        is_fraction = pc.match_substring_regex(texts, r"^[0-9]+\.0+$")
-        if pc.any(is_fraction).as_py():
+        data = texts.buffers()[2]
+        held = data.to_pybytes() if data is not None else b""
+        texts = pc.utf8_trim_whitespace(texts)
+        if b".0" in held:
+            is_fraction = pc.match_substring_regex(texts, r"^[0-9]+\.0+$")
             texts = pc.if_else(is_fraction, pc.replace_substring_regex(texts, r"\.0+$", ""), texts)
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+    is_empty = pc.equal(pc.binary_length(texts), 0)
+    if not pc.any(is_empty).as_py():
+        return texts
+    return pc.if_else(is_empty, pa.scalar(None, pa.string()), texts)

@@ -1,10 +1,13 @@
 """Events before validation: each part in a column, still as the source wrote it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+
+Places = npt.NDArray[np.int64]
 
 TYPES = ("track", "identify", "page", "screen", "group", "alias")
 ORDER_COMPLETED = "Order Completed"
@@ -26,6 +29,17 @@ class Products:
     """Text or numbers; null where unknown."""
     quantities: pa.Array
     """Text or numbers; null means one."""
+
+    def lists(self, values: pa.Array) -> pa.Array:
+        """Return values of the products as one list a row."""
+        return pa.ListArray.from_arrays(self.offsets, values)
+
+    def take(self, chosen: pa.Array) -> "Products":
+        """Return the products of some rows."""
+        ids, prices, quantities = (
+            self.lists(values).take(chosen) for values in (self.ids, self.prices, self.quantities)
+        )
+        return Products(ids.offsets, ids.flatten(), prices.flatten(), quantities.flatten())
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,21 @@ class StagedEvents:
 
     def __len__(self) -> int:
         return len(self.event)
+
+    def take(self, places: Places) -> "StagedEvents":
+        """Return some of the rows, in the order of the places."""
+        chosen = pa.array(places)
+        columns = {
+            each.name: value.take(chosen)
+            for each in fields(self)
+            if isinstance(value := getattr(self, each.name), pa.Array)
+        }
+        return replace(
+            self,
+            **columns,
+            products=self.products.take(chosen),
+            canonical=lambda wanted: self.canonical(chosen.take(wanted)),
+        )
 
     def name_of(self, column: str) -> str:
         """Return what the source calls a column."""

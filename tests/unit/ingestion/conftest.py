@@ -1,4 +1,4 @@
-"""One warehouse for all tests here; each test finds it empty."""
+"""One warehouse a module, as a process can have one open; each test finds it empty."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +9,12 @@ from shared.warehouse import Warehouse, migrate, open_embedded
 from tests.unit.ingestion.ingestion_world import World
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def warehouse_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ingestion") / "warehouse"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def warehouse(warehouse_folder: Path) -> Iterator[Warehouse]:
     opened = open_embedded(warehouse_folder)
     migrate(opened)
