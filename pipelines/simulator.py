@@ -26,7 +26,7 @@ _CATEGORIES = ("kitchen", "garden", "lighting", "textiles", "stationery", "toys"
 _CAMPAIGNS = ("", "newsletter", "search", "social", "affiliate")
 # Prices climb geometrically from 2.5 to 180, so that any basket value can be met with few lines.
 _PRICE_CENTS: Integers = np.round(250 * 72 ** (np.arange(60) / 59)).astype(np.int64)
-_PEAK_SEASON = 3.2
+_PEAK_SEASON = 2.0
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,9 @@ def _draw_customers(rng: np.random.Generator, users: int, days: int) -> _Custome
 def _season(day: Floats, start_time: datetime) -> Floats:
     """How busy the shop is: a winter wave and a Christmas peak, about 1 over a year."""
     day_of_year = (day + start_time.timetuple().tm_yday - 1) % 365.25
-    winter = 0.18 * np.cos(2 * np.pi * (day_of_year - 345) / 365.25)
-    christmas = 1.6 * np.exp(-0.5 * ((day_of_year - 340) / 13) ** 2)
-    return np.asarray(0.88 + winter + christmas)
+    winter = 0.12 * np.cos(2 * np.pi * (day_of_year - 345) / 365.25)
+    christmas = 0.9 * np.exp(-0.5 * ((day_of_year - 340) / 13) ** 2)
+    return np.asarray(0.92 + winter + christmas)
 
 
 def _draw_orders(
