@@ -108,6 +108,7 @@ class FeatureServicer(rpc.FeatureServiceServicer):
     ) -> Order:
         question = question_of(list(request.prediction_files))
         as_of = _time(request, "as_of_time") or self._builder.default_as_of()
+        self._builder.require_day_start(as_of)
         known_at = _time(request, "known_at_time") or as_of
         return Order(name, purpose, question, as_of, known_at)
 

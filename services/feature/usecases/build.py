@@ -92,6 +92,14 @@ class DatasetBuilder:
         self._history, self._currency = history, currency
         self._zone = ZoneInfo(time_zone)
 
+    def require_day_start(self, as_of: datetime) -> None:
+        """Refuse an as_of within a day.
+
+        Raises:
+            InvalidArgumentError: The message names the starts of days around it.
+        """
+        instant_at(as_of, self._zone)
+
     def default_as_of(self) -> datetime:
         """Return the first midnight after the last event.
 

@@ -1,0 +1,108 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from shared.features import (
+    FEATURES,
+    GROUPS,
+    Aggregate,
+    Events,
+    Function,
+    Property,
+    Statistic,
+    Window,
+    feature_set_version,
+    select,
+    words,
+)
+from shared.features.algebra import aggregates_of
+from shared.features.calendar import Instant, Spine, day_start, local_day
+from shared.features.compiler import compile_sql
+
+
+@pytest.mark.parametrize("name", list(FEATURES))
+def test_every_feature_is_named_grouped_and_said_in_words(name):
+    feature = FEATURES[name]
+    assert feature.name == name
+    assert feature.group in GROUPS
+    assert feature.label
+    assert "{value}" in feature.words
+    assert aggregates_of(feature.expression)
+    assert words(name, 3.0) != words(name, 40.0)
+    assert "not known yet" in words(name, float("nan"))
+
+
+def test_every_group_has_features_and_selecting_keeps_the_order_of_the_registry():
+    assert all(select([group]) for group in GROUPS)
+    assert select(["trends", "windows", "rfm"]) == tuple(FEATURES.values())
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda: Aggregate(Function.COUNT, Events.ORDERS, Property.GROSS),
+        lambda: Aggregate(Function.SUM, Events.ORDERS),
+        lambda: Aggregate(Function.GAPS, Events.ORDERS, Property.DAY),
+        lambda: Aggregate(Function.COUNT, Events.ORDERS, statistic=Statistic.MEAN),
+        lambda: Aggregate(Function.DISTINCT, Events.ORDERS, Property.PRODUCT, Window(30)),
+        lambda: Window(30, 30),
+        lambda: Window(30, -1),
+    ],
+)
+def test_what_the_algebra_has_no_meaning_for_cannot_be_declared(declare):
+    with pytest.raises(ValueError, match=r".+"):
+        declare()
+
+
+def test_the_version_changes_with_meaning_and_not_with_words():
+    features = select(["rfm"])
+    version = feature_set_version(features)
+    relabelled = (replace(features[0], label="x", words="{value}"), *features[1:])
+    assert feature_set_version(relabelled) == version
+    other = replace(features[0], expression=Aggregate(Function.COUNT, Events.CARTS))
+    assert feature_set_version((other, *features[1:])) != version
+    assert feature_set_version(features[1:]) != version
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("orders_ever", 1, "has ordered once"),
+        ("orders_ever", 12, "has ordered 12 times"),
+        ("orders_90d", 0, "did not order in the last 90 days"),
+        ("recency_days", 1, "last ordered 1 day ago"),
+        ("recency_days", 31.2, "last ordered 31 days ago"),
+        ("order_days_ever", 1, "has ordered on 1 day"),
+        ("refund_share", 0.25, "25% of the spend was refunded"),
+        ("gross_90d", 1200.5, "spent 1,200.50 in the last 90 days"),
+        ("recency_over_gap", 2.5, "quiet for 2.5 times the usual pause"),
+        (
+            "orders_balance_90d",
+            -0.5,
+            "orders of the last 90 days against the 90 before: -50%",
+        ),
+    ],
+)
+def test_values_read_as_a_person_would_say_them(name, value, said):
+    assert words(name, value) == said
+
+
+def test_days_begin_at_midnight_of_the_zone_also_when_clocks_change():
+    zone = ZoneInfo("Europe/London")
+    day = local_day(datetime(2011, 3, 27, 12, tzinfo=UTC), zone)
+    lengths = [
+        (day_start(each + 1, zone) - day_start(each, zone)).total_seconds() / 3600
+        for each in (day - 1, day, day + 1)
+    ]
+    assert lengths == [24, 23, 24]
+
+
+def test_a_statement_names_no_day_at_or_after_its_instant_without_labels():
+    zone = ZoneInfo("UTC")
+    spine = Spine((Instant(15_000, day_start(15_000, zone)),), "UTC", 14_000)
+    sql = compile_sql(tuple(FEATURES.values()), spine, "SELECT 1")
+    days = {int(part.split(",")[0]) for part in sql.split("x -> x < ")[1:]}
+    assert max(days) == 15_000
+    assert "spend_micros" not in sql
