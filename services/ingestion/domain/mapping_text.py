@@ -18,11 +18,12 @@ from services.ingestion.domain.mapping import (
 )
 from services.ingestion.domain.strictness import bad, nearest, refuse_unknown
 
-_KEYS = (
+KEYS = (
     "name", "kind", "source", "columns", "currency", "time_zone", "encoding", "delimiter",
     "decimal", "thousands", "null_values", "negative_price", "refund_prefix", "order_properties",
     "events", "limits",
 )  # fmt: skip
+"""Valid keys of a mapping file."""
 _COLUMN_KEYS = ("column", "default", "formats", "unit", "optional")
 _UNITS = ("s", "ms", "us", "ns")
 _NEEDED = {
@@ -48,7 +49,7 @@ def parse_mapping(text: str, origin: str = "mapping") -> Mapping:
         raise bad(origin, "the file", f"is not YAML: {error}") from error
     if not isinstance(tree, dict):
         raise bad(origin, "the file", "must hold `key: value` lines, `kind:` among them")
-    refuse_unknown(origin, "the mapping", tree, _KEYS)
+    refuse_unknown(origin, "the mapping", tree, KEYS)
     kind = _kind(tree.get("kind"), origin)
     columns = _columns(tree.get("columns") or {}, kind, origin)
     like = _most_like(kind, columns)
