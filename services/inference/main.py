@@ -1,5 +1,6 @@
 """Composes the inference service."""
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -60,7 +61,7 @@ def build(settings: InferenceSettings, warehouse: Warehouse, channel: grpc.Chann
         models=models,
         predictor=Predictor(models, snapshots, wording),
         snapshots=snapshots,
-        batches=BatchPredictor(models, datasets, log, wording, home.exports_path),
+        batches=BatchPredictor(models, datasets, log, wording, home.exports_path, _cores()),
         jobs=jobs,
         user_key=partial(user_key, settings.workspace.pseudonym_key),
     )
@@ -73,3 +74,7 @@ def build(settings: InferenceSettings, warehouse: Warehouse, channel: grpc.Chann
 
     full_name = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
     return Service(full_name, register, jobs.close)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

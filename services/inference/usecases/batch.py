@@ -1,6 +1,8 @@
 """Predict for every user of a scoring dataset, log it once, and leave a file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,10 @@ from services.inference.domain.snapshot import FeatureSnapshot, check_fits
 from services.inference.usecases.ports import Datasets, Model, Models, PredictionLog
 from shared.jobs import JobContext
 
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 1024
 """Rows predicted between two looks at whether a caller asked to stop."""
 
-WRITE_ROWS = 8 * BLOCK_ROWS
+WRITE_ROWS = 32 * BLOCK_ROWS
 """Rows logged at once; what a crash may have to do again."""
 
 PREDICTIONS = pa.schema(
@@ -46,14 +48,28 @@ PREDICTIONS = pa.schema(
 
 
 class BatchPredictor:
-    """Predicts for all users of a dataset; run again, it adds only what is not logged yet."""
+    """Predicts for all users of a dataset; run again, it adds only what is not logged yet.
+
+    Args:
+        models: Published models.
+        datasets: Scoring datasets.
+        log: Where predictions are logged.
+        wording: How features are told.
+        folder: Where files are left.
+        workers: Threads that look for reasons, by far the longest part.
+    """
 
     def __init__(
-        self, models: Models, datasets: Datasets, log: PredictionLog, wording: Wording, folder: Path
+        self,
+        models: Models,
+        datasets: Datasets,
+        log: PredictionLog,
+        wording: Wording,
+        folder: Path,
+        workers: int = 2,
     ) -> None:
         self._models, self._datasets, self._log = models, datasets, log
-        self._wording = wording
-        self._folder = folder
+        self._wording, self._folder, self._workers = wording, folder, workers
 
     def run(self, model_version: str, dataset: str, context: JobContext) -> Mapping[str, Any]:
         """Do all of it; progress counts users."""
@@ -82,29 +98,31 @@ class BatchPredictor:
         is_missing[logged[logged != UNKNOWN]] = False
         missing = np.flatnonzero(is_missing)
         done = user_count - len(missing)
-        for start in range(0, len(missing), WRITE_ROWS):
-            rows = missing[start : start + WRITE_ROWS]
-            context.progress(done, user_count, "users", "predicting")
-            reasons = [
-                text
-                for part in np.split(rows, range(BLOCK_ROWS, len(rows), BLOCK_ROWS))
-                for text in self._reasons(model, snapshot, part, context)
-            ]
-            self._log.append(_table(model.facts, snapshot, outputs, ranks, rows, reasons))
-            done += len(rows)
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="reasons") as pool:
+            for start in range(0, len(missing), WRITE_ROWS):
+                rows = missing[start : start + WRITE_ROWS]
+                blocks = np.split(rows, range(BLOCK_ROWS, len(rows), BLOCK_ROWS))
+                found = pool.map(partial(self._reasons, model, snapshot, context), blocks)
+                reasons: list[str] = []
+                for texts in found:
+                    reasons += texts
+                    context.progress(done + len(reasons), user_count, "users", "predicting")
+                self._log.append(_table(model.facts, snapshot, outputs, ranks, rows, reasons))
+                done += len(rows)
 
     def _reasons(
-        self, model: Model, snapshot: FeatureSnapshot, rows: NDArray[np.intp], context: JobContext
-    ) -> Iterator[str]:
+        self, model: Model, snapshot: FeatureSnapshot, context: JobContext, rows: NDArray[np.intp]
+    ) -> list[str]:
         context.raise_if_cancelled()
-        texts = np.full(len(rows), "[]", object)
+        texts = ["[]"] * len(rows)
         places = np.flatnonzero(snapshot.eligible[rows])
         if len(places):
             values = snapshot.values[rows[places]]
             contributions = model.attribute(values).contributions
             found = strongest(contributions, values, model.facts.features, self._wording)
-            texts[places] = [_json(of_row) for of_row in found]
-        yield from texts
+            for place, of_row in zip(places, found, strict=True):
+                texts[place] = _json(of_row)
+        return texts
 
 
 def _predict(model: Model, snapshot: FeatureSnapshot, context: JobContext) -> Outputs:
