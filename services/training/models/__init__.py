@@ -12,6 +12,7 @@ from services.training.models.layer import (
     stateless,
     table,
 )
+from services.training.models.lenet import LeNet5Config
 from services.training.models.mlp import MlpConfig
 from services.training.models.registry import (
     Example,
@@ -20,6 +21,7 @@ from services.training.models.registry import (
     register,
     registered,
 )
+from services.training.models.resnet import ResNet50Config
 
 __all__ = [
     "Example",
@@ -29,9 +31,11 @@ __all__ = [
     "Layer",
     "LayerList",
     "Layout",
+    "LeNet5Config",
     "MlpConfig",
     "ModelConfig",
     "Parameter",
+    "ResNet50Config",
     "Step",
     "parse_config",
     "register",

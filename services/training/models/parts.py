@@ -40,3 +40,10 @@ def dropout(x: Array, rate: float, step: Step) -> Array:
         return x
     keep = keep_mask(step.key, x.shape, rate)
     return jnp.where(keep, x / (1.0 - rate), jnp.zeros_like(x))
+
+
+def centred(images: Array, dtype: jnp.dtype) -> Array:
+    """Bytes of 0 to 255 as numbers from -1 to 1; floats are taken to be scaled already."""
+    if jnp.issubdtype(images.dtype, jnp.integer):
+        return images.astype(dtype) / 127.5 - 1.0
+    return images

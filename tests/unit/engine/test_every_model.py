@@ -1,6 +1,7 @@
 """The suite that every registered model passes in every single-device runtime."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +51,7 @@ def test_it_overfits_one_batch(model, mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_the_same_seed_gives_the_same_bytes(model, mode):
     rows = random_rows(model.inputs, 3 * ROWS, 0)
-    config = replace(CONFIG, epochs=2, micro_batches=2, mode=mode)
+    config = replace(CONFIG, epochs=2, mode=mode)
     once, again = (train(model, rows, config).parameters for _ in range(2))
     assert {k: np.asarray(v).tobytes() for k, v in once.items()} == {
         k: np.asarray(v).tobytes() for k, v in again.items()
@@ -59,7 +60,8 @@ def test_the_same_seed_gives_the_same_bytes(model, mode):
 
 def test_layer_by_layer_and_in_one_program_agree_in_float64(model):
     rows = random_rows(model.inputs, 2 * ROWS, 0)
-    config = replace(CONFIG, epochs=25, micro_batches=2, precision="float64")
+    optimizer = replace(OPTIMIZER, kind="sgd", clip_norm=None)
+    config = replace(CONFIG, epochs=25, micro_batches=2, precision="float64", optimizer=optimizer)
     fused, lean = (train(model, rows, replace(config, mode=mode)).parameters for mode in MODES)
     for name in fused:
         np.testing.assert_allclose(fused[name], lean[name], rtol=1e-9, atol=1e-9)
@@ -128,7 +130,6 @@ def test_saved_and_loaded_weights_predict_the_same_bits(model):
 
 
 def test_the_exported_program_predicts_what_the_model_predicts(model):
-    pytest.importorskip("flatbuffers", reason="jax.export writes programs with flatbuffers")
     weights = init_weights(model.layers, 3)
     (size,) = export.symbolic_shape("b")
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), weights)
@@ -138,15 +139,14 @@ def test_the_exported_program_predicts_what_the_model_predicts(model):
         shapes, inputs
     )
     served = export.deserialize(program.serialize())
-    for count in (1, 6):
-        rows = random_inputs(model.inputs, count, count)
-        expected = jax.jit(predict_fn(model.layers))(weights, rows)
-        for name, value in jax.jit(served.call)(weights, rows).items():
-            np.testing.assert_allclose(value, expected[name], rtol=1e-6, atol=1e-6)
+    rows = random_inputs(model.inputs, 5, 1)
+    expected = jax.jit(predict_fn(model.layers))(weights, rows)
+    for name, value in jax.jit(served.call)(weights, rows).items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-6, atol=1e-6)
 
 
 def test_a_batch_of_one_is_a_row_of_a_batch(model):
-    weights, inputs = init_weights(model.layers, 3), random_inputs(model.inputs, 6, 0)
+    weights, inputs = init_weights(model.layers, 3), random_inputs(model.inputs, 5, 0)
     predict = jax.jit(predict_fn(model.layers))
     together = predict(weights, inputs)
     alone = predict(weights, {name: array[2:3] for name, array in inputs.items()})
@@ -156,11 +156,10 @@ def test_a_batch_of_one_is_a_row_of_a_batch(model):
 
 def test_outputs_have_the_width_of_their_heads_in_float32(model):
     for precision in ("float32", "bfloat16"):
-        outputs, _ = forward(
-            model.layers,
+        outputs, _ = jax.eval_shape(
+            partial(forward, model.layers, precision=precision),
             init_weights(model.layers, 0),
             random_inputs(model.inputs, 4, 0),
-            precision=precision,
         )
         assert {n: (v.shape, v.dtype) for n, v in outputs.items()} == {
             "kind": ((4, 3), jnp.float32),
