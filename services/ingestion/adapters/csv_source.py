@@ -15,7 +15,6 @@ from services.ingestion.domain.batch import Batch, Broken
 from services.ingestion.domain.mapping import Mapping
 from services.ingestion.domain.reasons import Reason
 from services.ingestion.usecases.ports import Layout
-from shared.errors import InvalidArgumentError
 
 _HEADER_BYTES = 1 << 20
 _DELIMITERS = (",", ";", "\t", "|")
@@ -24,6 +23,8 @@ Span = tuple[int, int]
 
 class CsvSource:
     """A CSV file with a header, opened."""
+
+    has_objects = False
 
     def __init__(self, path: Path, delimiter: str | None, encoding: str) -> None:
         self._path = path
@@ -37,14 +38,6 @@ class CsvSource:
         self.columns = tuple(
             name.strip() for name in next(csv.reader([text], delimiter=self.delimiter), [])
         )
-        repeated = sorted({name for name in self.columns if self.columns.count(name) > 1})
-        if repeated:
-            raise InvalidArgumentError(
-                f"{path} has more than one column {', '.join(repeated)}; rename one",
-                reason="WRONG_COLUMNS",
-                uri=path,
-                columns=", ".join(repeated),
-            )
         self._skip += len(line) + len(end)
 
     def bound_to(self, mapping: Mapping, layout_mapping: str) -> "BoundCsv":

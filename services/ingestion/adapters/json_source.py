@@ -20,6 +20,8 @@ _LOOKED_AT_LINES = 100
 class JsonSource:
     """A JSONL file, opened."""
 
+    has_objects = True
+
     def __init__(self, path: Path) -> None:
         self._path = path
         start = first_bytes(path, _LOOKED_AT_BYTES)

@@ -27,7 +27,9 @@ class ParquetSource:
         self._path = path
         try:
             with pq.ParquetFile(path) as file:
-                self.columns = tuple(file.schema_arrow.names)
+                schema = file.schema_arrow
+                self.columns = tuple(schema.names)
+                self.has_objects = any(pa.types.is_nested(kind) for kind in schema.types)
                 self._rows = int(file.metadata.num_rows)
         except (pa.ArrowException, OSError) as error:
             raise unreadable(path, f"it is no whole Parquet file ({error})") from error

@@ -35,7 +35,9 @@ class FileSources:
         chosen = self.mapping(mapping, source) if mapping else None
         opened = _opened(path, chosen)
         if chosen is None:
-            chosen = detect(tuple(self._builtins.values()), opened.columns, str(path))
+            builtins = tuple(self._builtins.values())
+            has_objects = opened.has_objects
+            chosen = detect(builtins, opened.columns, str(path), has_objects=has_objects)
             chosen = replace(chosen, source=source or chosen.source)
         check_columns(chosen, opened.columns, str(path))
         if chosen.kind is SourceKind.SEGMENT and isinstance(opened, CsvSource):

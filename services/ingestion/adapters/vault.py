@@ -16,6 +16,7 @@ CREATE TABLE IF NOT EXISTS letters (
     rejection_id TEXT PRIMARY KEY, layout_id INTEGER NOT NULL, payload BLOB NOT NULL
 ) WITHOUT ROWID;
 """
+_MOST_REMEMBERED = 2_000_000
 _VARIABLES = 30_000  # fewer than SQLite's limit for one statement
 
 
@@ -47,6 +48,8 @@ class SqliteVault:
                     "pseudonym key and import again",
                     reason="PSEUDONYM_COLLISION",
                 )
+            if len(self._known) > _MOST_REMEMBERED:
+                self._known.clear()
             self._known.update(keys)
 
     def source_ids(self, keys: Sequence[int]) -> list[str]:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from services.ingestion.domain.detect import bind
 from services.ingestion.domain.mapping import Mapping, Role
 
+_ROW_NUMBERS = ("", "Unnamed: 0", "__index_level_0__")
 _PART, _NAME_END = "\x1f", "="
 
 
@@ -51,9 +52,10 @@ class Bound:
         return self._read[name]
 
     def others(self) -> list[str]:
-        """Return the names of the columns that no role takes."""
+        """Return the names of the columns that no role takes; row numbers are not data."""
         taken = set(self._names.values())
-        return [name for name in self._table.column_names if name not in taken]
+        names = self._table.column_names
+        return [name for name in names if name not in taken and name not in _ROW_NUMBERS]
 
     def name_of(self, role: Role) -> str:
         """Return what the file calls a role."""
@@ -66,7 +68,11 @@ class Bound:
     def canonical(self, places: pa.Array) -> pa.Array:
         """Return a text of rows that is equal for equal rows, whatever the order of columns."""
         return canonical_texts(
-            [(name, self.raw(name).take(places)) for name in sorted(self._table.column_names)]
+            [
+                (name, self.raw(name).take(places))
+                for name in sorted(self._table.column_names)
+                if name not in _ROW_NUMBERS
+            ]
         )
 
     def _without_nulls(self, values: pa.Array) -> pa.Array:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 from services.ingestion.domain.mapping import Mapping, Role, SourceKind
-from services.ingestion.domain.strictness import nearest
 from shared.errors import InvalidArgumentError
 
 _SEGMENT_KEYS = {
@@ -61,13 +60,21 @@ def missing_roles(mapping: Mapping, columns: Sequence[str]) -> list[Role]:
     return missing
 
 
-def detect(builtins: Sequence[Mapping], columns: Sequence[str], uri: str) -> Mapping:
+def detect(
+    builtins: Sequence[Mapping], columns: Sequence[str], uri: str, *, has_objects: bool
+) -> Mapping:
     """Return the built-in mapping that reads most columns of a file.
+
+    Args:
+        builtins: All there are.
+        columns: Names in the file.
+        uri: Where it is, for messages.
+        has_objects: Whether its rows are JSON objects and so may be whole Segment events.
 
     Raises:
         InvalidArgumentError: None fits; the message lists what the nearest lacks.
     """
-    if looks_like_segment(columns):
+    if has_objects and looks_like_segment(columns):
         return next(mapping for mapping in builtins if mapping.kind is SourceKind.SEGMENT)
     tables = [mapping for mapping in builtins if mapping.kind is not SourceKind.SEGMENT]
     fitting = [mapping for mapping in tables if not missing_roles(mapping, columns)]
@@ -77,11 +84,19 @@ def detect(builtins: Sequence[Mapping], columns: Sequence[str], uri: str) -> Map
 
 
 def check_columns(mapping: Mapping, columns: Sequence[str], uri: str) -> None:
-    """Raise unless a file has every column its mapping needs.
+    """Raise unless a file has every column its mapping needs, and none twice.
 
     Raises:
         InvalidArgumentError: With reason WRONG_COLUMNS.
     """
+    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    if repeated:
+        raise InvalidArgumentError(
+            f"{uri} has more than one column {', '.join(repeated)}; rename one",
+            reason="WRONG_COLUMNS",
+            uri=uri,
+            columns=", ".join(repeated),
+        )
     if mapping.kind is not SourceKind.SEGMENT and missing_roles(mapping, columns):
         raise wrong_columns(mapping, columns, uri)
 
@@ -89,10 +104,11 @@ def check_columns(mapping: Mapping, columns: Sequence[str], uri: str) -> None:
 def wrong_columns(mapping: Mapping, columns: Sequence[str], uri: str) -> InvalidArgumentError:
     """Return the error that says which columns a file lacks and how a mapping file mends it."""
     missing = missing_roles(mapping, columns)
+    free = [name for name in columns if name not in bind(mapping, columns).values()] or columns
     lines, fixes = [], []
     for role in missing:
         names = mapping.columns[role].names
-        hint = nearest(names[0] if names else role.value, columns)
+        hint = _most_alike(names or (role.value,), free)
         lines.append(f"{role.value} (one of: {', '.join(names)}; nearest in the file: {hint!r})")
         fixes.append(f"{role.value}: {hint}")
     return InvalidArgumentError(
@@ -109,15 +125,19 @@ def wrong_columns(mapping: Mapping, columns: Sequence[str], uri: str) -> Invalid
 
 def _likeness(mapping: Mapping, columns: Sequence[str]) -> float:
     best = [
-        max(
-            SequenceMatcher(None, _plain(a), _plain(b)).ratio()
-            for a in column.names
-            for b in columns
-        )
+        max(_ratio(name, given) for name in column.names for given in columns)
         for column in mapping.columns.values()
         if column.names and column.is_required
     ]
     return sum(best) / max(len(best), 1)
+
+
+def _most_alike(names: Sequence[str], columns: Sequence[str]) -> str:
+    return max(columns, key=lambda column: max(_ratio(column, name) for name in names))
+
+
+def _ratio(name: str, other: str) -> float:
+    return SequenceMatcher(None, _plain(name), _plain(other)).ratio()
 
 
 def _plain(name: str) -> str:

@@ -13,6 +13,7 @@ from services.ingestion.domain.times import parse_times
 
 Instants = npt.NDArray[np.int64]
 _DAY_MILLISECONDS = 86_400_000
+_LATEST = 10_413_705_600_000  # the year 2300, where ClickHouse's times end
 
 
 @dataclass(frozen=True)
@@ -46,5 +47,5 @@ class Rules:
     ) -> None:
         """Mark what lies further ahead than a wrong clock can explain."""
         ahead = self.mapping.limits.future_days * _DAY_MILLISECONDS
-        is_future = instants > self.now_milliseconds + ahead
+        is_future = instants > min(self.now_milliseconds + ahead, _LATEST)
         findings.reject(is_future, Reason.FUTURE_TIMESTAMP, name, column)

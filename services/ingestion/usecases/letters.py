@@ -13,6 +13,7 @@ from services.ingestion.domain.identity import (
     nth_digests,
     occurrences_within,
     row_digests,
+    text_keys,
 )
 from services.ingestion.domain.keyset import KeySet
 from services.ingestion.domain.reasons import message, shape
@@ -20,6 +21,8 @@ from services.ingestion.domain.table import REJECTED
 from services.ingestion.usecases import stored
 from services.ingestion.usecases.memory import Stores
 from services.ingestion.usecases.ports import Layout, Letter, Refusal
+
+_FEW = 1_000  # more are told apart by reading the ids of all letters once
 
 
 class LetterBox(Protocol):
@@ -83,6 +86,7 @@ class DurableLetterBox:
         self._layout, self._mapping_name = layout, mapping_name
         self._now = now_milliseconds
         self._met = KeySet()
+        self._all: KeySet | None = None
 
     def keep(self, batch: Batch, faults: Sequence[Fault]) -> tuple[Refusal, ...]:
         """See `LetterBox.keep`."""
@@ -95,8 +99,8 @@ class DurableLetterBox:
         self._met.add(digests)
         ids = hex_ids(nth_digests(digests, nth)).to_pylist()
         with self._stores.lock:
-            known = stored.rejection_ids_among(self._stores.warehouse, ids)
-            fresh = [place for place, each in enumerate(ids) if each not in known]
+            is_known = self._stored(ids).contains(text_keys(pa.array(ids)))
+            fresh = np.flatnonzero(~is_known).tolist()
             if fresh:
                 self._stores.vault.keep(
                     [Letter(ids[place], pairs[place][1], self._layout) for place in fresh]
@@ -104,6 +108,14 @@ class DurableLetterBox:
                 rows = self._table([ids[p] for p in fresh], [pairs[p][0] for p in fresh])
                 self._stores.warehouse.insert("events_rejected", rows)
         return tuple(refusal for refusal, _ in pairs)
+
+    def _stored(self, ids: list[str]) -> KeySet:
+        warehouse = self._stores.warehouse
+        if self._all is None and len(ids) <= _FEW:
+            return KeySet(stored.rejection_keys_among(warehouse, ids))
+        if self._all is None:
+            self._all = KeySet(stored.rejection_keys(warehouse, self._source))
+        return self._all
 
     def _table(self, ids: list[str], refused: list[Refusal]) -> pa.Table:
         count = len(ids)

@@ -1,7 +1,7 @@
 """Shows what an import would do, and stores nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from services.ingestion.usecases.stored import instant
 _SHOWN_ROWS = 10
 _MOST_ROWS = 2_000_000
 _MICROS = 1e6
+_SHOWN_TEXT = 80
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,12 @@ def _count(
     value: str | None,
 ) -> None:
     met = problems.get((column, reason))
-    if met is None:
-        shown = value if value is None or len(value) <= 80 else value[:80] + "…"
-        problems[column, reason] = Problem(column, reason, 1, row, message(reason, column, shown))
+    if met is not None and met.first_row < row:
+        problems[column, reason] = replace(met, row_count=met.row_count + 1)
         return
-    text = message(reason, column, value) if row < met.first_row else met.message
-    problems[column, reason] = Problem(
-        column, reason, met.row_count + 1, min(met.first_row, row), text
-    )
+    shown = value if value is None or len(value) <= _SHOWN_TEXT else value[:_SHOWN_TEXT] + "…"
+    count = met.row_count + 1 if met else 1
+    problems[column, reason] = Problem(column, reason, count, row, message(reason, column, shown))
 
 
 def _events(batch: Batch, findings: Findings, rules: Rules, count: int) -> list[Mapping[str, Any]]:

@@ -83,15 +83,18 @@ def edges_among(warehouse: Warehouse, from_keys: Sequence[int]) -> pa.Table:
     return _edges(warehouse, "WHERE from_key IN {keys:Array(UInt64)}", {"keys": list(from_keys)})
 
 
-def rejection_ids_among(warehouse: Warehouse, ids: Sequence[str]) -> set[str]:
-    """Return those of some rejections that are stored."""
-    sql = """SELECT rejection_id FROM events_rejected
-        WHERE rejection_id IN {ids:Array(String)}"""
-    found: set[str] = set()
-    for start in range(0, len(ids), _IDS_A_STATEMENT):
-        part = list(ids[start : start + _IDS_A_STATEMENT])
-        found.update(warehouse.query(sql, {"ids": part}).column(0).to_pylist())
-    return found
+def rejection_keys(warehouse: Warehouse, source: str) -> Words:
+    """Return the keys of all rejections of a source."""
+    sql = f"""SELECT {_TEXT_KEYS.format("rejection_id")} FROM events_rejected
+        WHERE source = {{source:String}}"""
+    return _keys(warehouse, sql, {"source": source})
+
+
+def rejection_keys_among(warehouse: Warehouse, ids: Sequence[str]) -> Words:
+    """Return the keys of those of some rejections that are stored."""
+    sql = f"""SELECT {_TEXT_KEYS.format("rejection_id")} FROM events_rejected
+        WHERE rejection_id IN {{ids:Array(String)}}"""
+    return _among(warehouse, sql, ids, {})
 
 
 def _edges(warehouse: Warehouse, where: str, parameters: dict[str, object]) -> pa.Table:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingestion.domain.casting import cast_or_null
@@ -130,12 +130,14 @@ def test_micros_round_halves_to_even():
     assert to_micros(np.array([0.0000005, 0.0000015, -2.55])).tolist() == [0, 2, -2_550_000]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["1", "2", "x", None]), max_size=300))
 def test_a_cast_with_bad_values_keeps_the_good_in_place(texts):
     wanted = [int(text) if text and text.isdigit() else None for text in texts]
     assert cast_or_null(pa.array(texts, pa.string()), pa.int64()).to_pylist() == wanted
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=60))
 def test_equal_rows_get_ids_of_their_own_that_do_not_depend_on_what_follows(rows):
     digests = text_digests(pa.array(rows))
@@ -145,6 +147,7 @@ def test_equal_rows_get_ids_of_their_own_that_do_not_depend_on_what_follows(rows
     assert hex_ids(nth_digests(part, occurrences_within(part))).to_pylist() == ids[: len(part)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 40), max_size=20), max_size=12))
 def test_a_key_set_knows_what_was_added_and_how_often(additions):
     keys, met = KeySet(), []
