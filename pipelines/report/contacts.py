@@ -90,7 +90,7 @@ def contacts_csv(contacts: Iterable[Contact]) -> str:
                 each.segment,
                 f"{each.past_micros / 1e6:.2f}",
                 each.order_count,
-                "" if math.isnan(each.recency_days) else math.floor(each.recency_days),
+                "" if math.isnan(each.recency_days) else f"{each.recency_days:.0f}",
                 safe_cell("; ".join(each.reasons.raising)),
                 safe_cell("; ".join(each.reasons.lowering)),
             ]

@@ -122,12 +122,12 @@ def day_before(time: datetime, zone: str) -> str:
 
 
 def days(value: float) -> str:
-    """Returns whole days gone by; a dash where there is no such number.
+    """Returns days to the nearest, as the reasons say them; a dash where there is no such number.
 
     >>> days(12.7)
-    '12'
+    '13'
     """
-    return f"{math.floor(value):,}" if is_number(value) else NONE
+    return f"{value:,.0f}" if is_number(value) else NONE
 
 
 def month(text: str) -> str:

@@ -20,6 +20,7 @@ MISS = 0.15
 GLOSSARY = (
     ("Probability to order", "Chance of at least one order in the days predicted, 0 to 100%."),
     ("Percentile", "Where a customer stands among all: 90 means more likely than 90% of them."),
+    ("Very high to very low", "Bands of the percentile: from 90, 70, 30, 10, and below."),
     ("Expected spend", "The average over what may happen: gross sales, refunds not taken off."),
     ("Gross sales", "What customers paid for, before refunds; cancelled orders do not count."),
     ("Net sales", "Gross sales less refunds and cancelled orders."),
