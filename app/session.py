@@ -59,6 +59,7 @@ def logging_to(home: Home, name: str = "oriel.log") -> Iterator[None]:
         encoding="utf-8",
     )
     logs.attach(handler)
+    logging.captureWarnings(True)
     try:
         yield
     except (DomainError, click.ClickException, click.exceptions.Exit):
@@ -67,6 +68,7 @@ def logging_to(home: Home, name: str = "oriel.log") -> Iterator[None]:
         _LOG.exception("command failed")
         raise
     finally:
+        logging.captureWarnings(False)
         logging.getLogger().removeHandler(handler)
         handler.close()
 

@@ -65,6 +65,11 @@ class Home:
         return self.path / "exports"
 
     @property
+    def cache_path(self) -> Path:
+        """Folder of what can be computed again, such as compiled programs."""
+        return self.path / "cache"
+
+    @property
     def lock_path(self) -> Path:
         """Lock file; says who holds the folder and where it serves."""
         return self.path / "oriel.lock"
