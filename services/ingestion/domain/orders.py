@@ -20,6 +20,8 @@ from services.ingestion.domain.table import EVENTS
 Places = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+_LINES_AT_ONCE = 1 << 20
+
 
 @dataclass(frozen=True)
 class Orders:
@@ -65,7 +67,9 @@ def group(lines: Lines, line_ids: Words, mapping: Mapping) -> Orders:
     is_start = np.ones(len(sequence), dtype=np.bool_)
     is_start[1:] = (time[1:] != time[:-1]) | (order[1:] != order[:-1]) | (user[1:] != user[:-1])
     starts = np.append(np.flatnonzero(is_start), len(sequence)).astype(np.int64)
+    del order, user, time, row, table, is_start
     lines, line_ids = lines.take(sequence), line_ids[sequence]
+    del sequence
     heads = pa.array(starts[:-1])
     given = lines.table.column("order").take(heads)
     order_ids = _decoded(given) if has_orders else hex_ids(line_ids)
@@ -189,13 +193,20 @@ def _totals(
 
 
 def _message_ids(line_ids: Words, starts: Places) -> pa.Array:
+    cuts = np.unique(np.searchsorted(starts, np.arange(0, starts[-1], _LINES_AT_ONCE)))
+    spans = pairwise([*cuts.tolist(), len(starts) - 1])
+    parts = [_some_message_ids(line_ids, starts[first : last + 1]) for first, last in spans]
+    return pa.array([each for part in parts for each in part], pa.string())
+
+
+def _some_message_ids(line_ids: Words, starts: Places) -> list[str]:
+    some = np.ascontiguousarray(line_ids[starts[0] : starts[-1]], dtype="<u8")
+    starts = starts - starts[0]
     event = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    big_endian = np.ascontiguousarray(line_ids, dtype="<u8").view(">u8")
-    ordered = line_ids[np.lexsort((big_endian[:, 1], big_endian[:, 0], event))]
-    raw = memoryview(np.ascontiguousarray(ordered, dtype="<u8").tobytes())
-    bounds = (starts * 16).tolist()
-    spans = pairwise(bounds)
-    return pa.array([xxhash.xxh3_128_hexdigest(raw[a:b]) for a, b in spans], pa.string())
+    big_endian = some.view(">u8")
+    ordered = some[np.lexsort((big_endian[:, 1], big_endian[:, 0], event))]
+    raw = memoryview(ordered.tobytes())
+    return [xxhash.xxh3_128_hexdigest(raw[a:b]) for a, b in pairwise((starts * 16).tolist())]
 
 
 def _ranks(column: pa.ChunkedArray) -> Places:

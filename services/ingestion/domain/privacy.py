@@ -1,7 +1,8 @@
 """Keeps names and addresses of persons out of the warehouse."""
 
 import re
-from collections.abc import Mapping
+from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -26,14 +27,30 @@ _EMAIL = (
 REDACTED = "[email]"
 
 
+class _Key(Enum):
+    PLAIN = 0
+    PERSONAL = 1
+    NAME = 2
+    PRODUCT = 3
+
+
+@lru_cache(maxsize=8192)  # sources use few keys, each in every event
+def _kind_of(key: str) -> _Key:
+    plain = re.sub(r"[^a-z]", "", key.lower())
+    if plain in _PERSONAL or plain.endswith("email"):
+        return _Key.PERSONAL
+    if plain == "name":
+        return _Key.NAME
+    return _Key.PRODUCT if plain in _PRODUCT_KEYS else _Key.PLAIN
+
+
 def is_personal(key: str) -> bool:
     """Say whether a property of this name tells who somebody is.
 
     >>> [is_personal(key) for key in ("email", "first_name", "E-Mail", "colour")]
     [True, True, True, False]
     """
-    plain = re.sub(r"[^a-z]", "", key.lower())
-    return plain in _PERSONAL or plain.endswith("email")
+    return _kind_of(key) is _Key.PERSONAL
 
 
 def scrubbed(value: Any, within: str = "") -> Any:
@@ -41,13 +58,14 @@ def scrubbed(value: Any, within: str = "") -> Any:
 
     `name` is a person's unless its object is a product or one of Segment's technical objects.
     """
-    if isinstance(value, Mapping):
-        plain_keys = {re.sub(r"[^a-z]", "", key.lower()) for key in value}
-        may_have_name = within in _NAMELESS_OBJECTS or bool(plain_keys & _PRODUCT_KEYS)
+    if isinstance(value, dict):
+        kinds = {key: _kind_of(key) for key in value}
+        may_have_name = within in _NAMELESS_OBJECTS or _Key.PRODUCT in kinds.values()
         return {
-            key: scrubbed(item, key)
+            key: scrubbed(item, key) if isinstance(item, dict | list) else item
             for key, item in value.items()
-            if not is_personal(key) and (key.lower() != "name" or may_have_name)
+            if (kind := kinds[key]) is not _Key.PERSONAL
+            and (kind is not _Key.NAME or may_have_name)
         }
     if isinstance(value, list):
         return [scrubbed(item, within) for item in value]

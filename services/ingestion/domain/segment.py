@@ -188,6 +188,8 @@ def _take_product(product: dict[str, Any]) -> tuple[str, str | None, str | None]
 
 
 def _consent(context: dict[str, Any]) -> list[tuple[str, bool]]:
+    if "consent" not in context:
+        return []
     consent = dict(_object(context, "consent", "context."))
     preferences = _object(consent, "categoryPreferences", "context.consent.")
     if not all(isinstance(value, bool) for value in preferences.values()):

@@ -26,7 +26,7 @@ _LINES_AN_INSERT = 500_000
 class OrderIntake:
     """Takes order lines of one source in.
 
-    All lines are kept in memory in a compact form until the end (about 200 bytes each): lines of
+    All lines are kept in memory in a compact form until the end (about 250 bytes each): lines of
     one order may lie anywhere in the source, and equal lines are counted over all of it.
 
     Args:
@@ -66,7 +66,9 @@ class OrderIntake:
             duplicate_count = len(lines) - len(fresh)
             if not len(fresh):
                 return Tally(duplicate_row_count=duplicate_count)
-            orders = group(lines.take(fresh), line_ids[fresh], mapping)
+            if duplicate_count:
+                lines, line_ids = lines.take(fresh), line_ids[fresh]
+            orders = group(lines, line_ids, mapping)
             del lines, line_ids
             anonymous_count = self._write(orders)
         return Tally(
