@@ -28,6 +28,7 @@ class RunConfig:
             stops early and is calibrated.
         half_life_days: Age at which a training row counts half, since shops change; 0 counts all
             rows the same.
+        most_rows: Rows a member is fitted to; more are thinned, old ones first.
         learning_rate: Rate of AdamW.
         weight_decay: Pull of matrices towards zero.
         epochs: At most this many passes a member.
@@ -38,11 +39,12 @@ class RunConfig:
     seed: int = 0
     model: Mapping[str, Any] = field(default_factory=lambda: {"type": "mlp"})
     members: int = 5
-    half_life_days: float = 90.0
-    learning_rate: float = 5e-4
+    half_life_days: float = 60.0
+    most_rows: int = 40_000
+    learning_rate: float = 2e-3
     weight_decay: float = 1e-2
-    epochs: int = 30
-    patience: int = 4
+    epochs: int = 15
+    patience: int = 3
     bootstrap_samples: int = 200
 
     def model_config(self) -> ModelConfig:

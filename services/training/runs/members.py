@@ -1,6 +1,7 @@
 """The ensemble: members cross-fitted over groups of users, calibrated on users they never saw."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from services.training.engine import Arrays, EpochReport, fit
+from services.training.engine import Arrays, EpochReport, FitResult, fit
 from services.training.models import table
 from services.training.runs import heads
 from services.training.runs.answer import BaseRates, Network, member_outputs, pack
@@ -19,7 +20,7 @@ from services.training.runs.calibration import (
     fit_spend_factor,
 )
 from services.training.runs.config import RunConfig
-from services.training.runs.rows import NumpyArray, Rows, ages_weight, groups
+from services.training.runs.rows import NumpyArray, Rows, ages_weight, groups, thin
 from services.training.runs.scaling import Scaling, fit_scaling, scale_rows
 from shared.errors import FailedPreconditionError
 
@@ -67,23 +68,25 @@ def fit_members(
     group = groups(fitted.user_keys, config.members)
     run = jax.jit(member_outputs(layers, jnp.array([spend_scale.centre, spend_scale.spread])))
 
-    members: list[Mapping[str, Any]] = []
-    best_epochs: list[int] = []
-    unseen: dict[str, NumpyArray] = {}
-    for number in range(config.members):
-        out = group == number
-        result = fit(
+    def fit_one(number: int) -> FitResult:
+        places = np.flatnonzero(group != number)
+        kept, kept_weights = thin(weights[places], fitted.user_keys[places], config.most_rows)
+        return fit(
             layers,
             heads.objective,
-            _arrays(inputs, wanted, weights, ~out),
-            _arrays(inputs, wanted, weights, out),
-            config.fit_config(int((~out).sum())),
+            _arrays(inputs, wanted, places[kept], kept_weights),
+            _arrays(inputs, wanted, group == number, weights[group == number]),
+            config.fit_config(len(kept)),
             seed=config.seed * 1000 + number,
-            on_epoch=lambda report, number=number: on_epoch(number, report),  # type: ignore[misc]
+            on_epoch=lambda report: on_epoch(number, report),
         )
-        members.append({name: np.asarray(value) for name, value in result.parameters.items()})
-        best_epochs.append(result.best_epoch)
-        for name, value in run(result.parameters, inputs[out]).items():
+
+    results = _on_two_threads(fit_one, config.members)
+    members: list[Mapping[str, Any]] = [_numpy(result.parameters) for result in results]
+    unseen: dict[str, NumpyArray] = {}
+    for number, member in enumerate(members):
+        out = group == number
+        for name, value in run(member, inputs[out]).items():
             unseen.setdefault(name, np.zeros((len(fitted), value.shape[1])))[out] = value
 
     calibration = _calibrate(unseen, fitted, limits, weights)
@@ -93,7 +96,7 @@ def fit_members(
         weights=pack(members, scaling, spend_scale, calibration, base),
         scaling=scaling,
         base=base,
-        best_epochs=tuple(best_epochs),
+        best_epochs=tuple(result.best_epoch for result in results),
     )
 
 
@@ -126,13 +129,27 @@ def _calibrate(
     return Calibration(slope, intercept, factor, sharpness, shift)
 
 
+def _on_two_threads(work: Callable[[int], FitResult], count: int) -> list[FitResult]:
+    """Results in their order; the first member is fitted alone, so that the rest find its program.
+
+    Members are independent, so how the threads take turns changes no number.
+    """
+    first = work(0)
+    with ThreadPoolExecutor(2) as pool:
+        return [first, *pool.map(work, range(1, count))]
+
+
+def _numpy(weights: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: np.asarray(value) for name, value in weights.items()}
+
+
 def _arrays(
-    inputs: NumpyArray, wanted: Mapping[str, NumpyArray], weights: NumpyArray, mask: NumpyArray
+    inputs: NumpyArray, wanted: Mapping[str, NumpyArray], chosen: NumpyArray, weights: NumpyArray
 ) -> Arrays:
     return Arrays(
-        {"features": inputs[mask]},
-        {name: value[mask] for name, value in wanted.items()},
-        weights[mask],
+        {"features": inputs[chosen]},
+        {name: value[chosen] for name, value in wanted.items()},
+        weights,
     )
 
 

@@ -66,3 +66,20 @@ def ages_weight(as_ofs: NumpyArray, half_life_days: float) -> NumpyArray:
     age_days = (as_ofs.max() - as_ofs) / DAY
     weights: NumpyArray = np.exp2(-age_days / half_life_days).astype(np.float32)
     return weights
+
+
+def thin(weights: NumpyArray, user_keys: NumpyArray, most: int) -> tuple[NumpyArray, NumpyArray]:
+    """Choose about `most` rows, heavy ones first, so that every weighted mean stays what it was.
+
+    A row is kept with a chance in proportion to its weight, and counts the more the smaller that
+    chance was. Which rows are kept depends on keys and order alone.
+
+    Returns:
+        Places of the kept rows, ascending, and their float32 weights.
+    """
+    if len(weights) <= most:
+        return np.arange(len(weights)), weights
+    chances = np.minimum(1.0, most * weights / weights.sum(dtype=np.float64))
+    mixed = groups(user_keys + np.arange(len(user_keys), dtype=np.uint64), 2**32)
+    kept = np.flatnonzero(mixed / 2**32 < chances)
+    return kept, (weights[kept] / chances[kept]).astype(np.float32)

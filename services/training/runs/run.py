@@ -1,6 +1,7 @@
 """A whole run as a function: a dataset in, the files and the manifest of a version out."""
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -99,29 +100,43 @@ def run_training(
 
 
 class _Progress:
-    """Counts epochs over all members of both folds and keeps their losses."""
+    """Counts epochs over all members of both folds and keeps their losses.
+
+    Members report from several threads; a member that stops early counts as having done all.
+    """
 
     def __init__(self, config: RunConfig, reporter: Reporter) -> None:
         self.total = 2 * config.members * config.epochs
         self.completed = 0
-        self.losses: list[Loss] = []
+        self._losses: list[Loss] = []
         self._config, self._reporter = config, reporter
+        self._lock = threading.Lock()
         self._folds: list[str] = []
+
+    @property
+    def losses(self) -> list[Loss]:
+        """Losses by fold, member and epoch, whichever thread was first."""
+        order = {name: number for number, name in enumerate(self._folds)}
+        return sorted(self._losses, key=lambda loss: (order[loss.fold], loss.member, loss.epoch))
 
     def listen(self, fold: str) -> Callable[[int, EpochReport], None]:
         """What a fold's fit calls after each epoch."""
         before = len(self._folds) * self._config.members * self._config.epochs
         self._folds.append(fold)
         self.completed = before
-        message = "fitting the model to judge" if fold == EVALUATION else "fitting the final model"
+        done: dict[int, int] = {}
+        words = "fitting the model to judge" if fold == EVALUATION else "fitting the final model"
 
         def hear(member: int, report: EpochReport) -> None:
             loss = Loss(fold, member, report.epoch, report.train_loss, report.validation_loss)
-            self.losses.append(loss)
-            self.completed = before + member * self._config.epochs + report.epoch + 1
-            self._reporter.epoch(loss, report)
-            words = f"{message}: network {member + 1} of {self._config.members}"
-            self._reporter.progress(self.completed, self.total, words)
+            with self._lock:
+                self._losses.append(loss)
+                done[member] = report.epoch + 1
+                for earlier in range(max(done) - 1):  # at most two members are under way
+                    done[earlier] = self._config.epochs
+                self.completed = max(self.completed, before + sum(done.values()))
+                self._reporter.epoch(loss, report)
+                self._reporter.progress(self.completed, self.total, words)
 
         return hear
 
