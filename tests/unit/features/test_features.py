@@ -30,7 +30,8 @@ def test_every_feature_is_named_grouped_and_said_in_words(name):
     assert feature.label
     assert "{value}" in feature.words
     assert aggregates_of(feature.expression)
-    assert words(name, 3.0) != words(name, 40.0)
+    low, high = {"balance": (-0.5, 0.5), "orders a day": (0.01, 0.1)}.get(feature.unit, (3.0, 40.0))
+    assert words(name, low) != words(name, high)
     assert "not known yet" in words(name, float("nan"))
 
 
@@ -81,8 +82,21 @@ def test_the_version_changes_with_meaning_and_not_with_words():
         (
             "orders_balance_90d",
             -0.5,
-            "orders of the last 90 days against the 90 before: -50%",
+            "fewer orders in the last 90 days than in the 90 before",
         ),
+        ("gross_balance_90d", -1.0, "no spend in the last 90 days, but some in the 90 before"),
+        ("views_balance_30d", 1.0, "views in the last 30 days, and none in the 30 before"),
+        (
+            "orders_balance_30d",
+            0.0,
+            "about the same orders in the last 30 days as in the 30 before",
+        ),
+        ("order_rate", 0.1, "orders about every 10 days since the first order"),
+        ("order_rate", 3.0, "orders once a day or more since the first order"),
+        ("gross_90d", 0.0, "spent nothing in the last 90 days"),
+        ("views_90d", 0.0, "no product viewed in the last 90 days"),
+        ("refunds_ever", 0.0, "has had no refund"),
+        ("items_per_order", 74215.0, "buys 74,215 items an order"),
     ],
 )
 def test_values_read_as_a_person_would_say_them(name, value, said):
