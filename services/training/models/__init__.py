@@ -13,6 +13,7 @@ from services.training.models.layer import (
     table,
 )
 from services.training.models.lenet import LeNet5Config
+from services.training.models.lstm import LstmConfig
 from services.training.models.mlp import MlpConfig
 from services.training.models.registry import (
     Example,
@@ -22,6 +23,8 @@ from services.training.models.registry import (
     registered,
 )
 from services.training.models.resnet import ResNet50Config
+from services.training.models.sequence import sequence
+from services.training.models.transformer import TransformerConfig
 
 __all__ = [
     "Example",
@@ -32,14 +35,17 @@ __all__ = [
     "LayerList",
     "Layout",
     "LeNet5Config",
+    "LstmConfig",
     "MlpConfig",
     "ModelConfig",
     "Parameter",
     "ResNet50Config",
     "Step",
+    "TransformerConfig",
     "parse_config",
     "register",
     "registered",
+    "sequence",
     "stateless",
     "table",
 ]

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from services.training.models.convolution import by_platform, convolve, convolve_plain, pool_3x3
+from services.training.models.heads import linear_heads
 from services.training.models.layer import (
     Array,
     Carry,
@@ -21,9 +22,8 @@ from services.training.models.layer import (
     Layout,
     Parameter,
     Step,
-    stateless,
 )
-from services.training.models.parts import centred, linear
+from services.training.models.parts import centred
 from services.training.models.registry import Example, register
 
 EXPANSION = 4
@@ -61,7 +61,7 @@ class ResNet50Config:
                 stride = 2 if stage and not number else 1
                 layers.append(_block(f"stage{stage}_block{number}", channels, inner, stride))
                 channels = inner * EXPANSION
-        return (*layers, _heads(channels, heads))
+        return (*layers, linear_heads(channels, heads, _pooled, scale=0.01))
 
     @classmethod
     def example(cls) -> Example:
@@ -160,23 +160,5 @@ def _block(name: str, channels: int, inner: int, stride: int) -> Layer:
     return _layer(name, tuple(units), run)
 
 
-def _heads(channels: int, heads: tuple[HeadSpec, ...]) -> Layer:
-    layout = Layout(
-        tuple(
-            parameter
-            for head in heads
-            for parameter in (
-                Parameter(f"{head.name}/weight", (channels, head.width), scale=0.01),
-                Parameter(f"{head.name}/bias", (head.width,)),
-            )
-        )
-    )
-
-    def apply(p: Mapping[str, Array], carry: Carry, step: Step) -> Carry:  # noqa: ARG001
-        pooled = carry["hidden"].mean((1, 2))
-        return {
-            head.name: linear(pooled, p[f"{head.name}/weight"], p[f"{head.name}/bias"])
-            for head in heads
-        }
-
-    return stateless("heads", layout, apply)
+def _pooled(carry: Carry) -> Array:
+    return carry["hidden"].mean((1, 2))
