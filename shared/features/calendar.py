@@ -52,13 +52,11 @@ class Spine:
     Attributes:
         instants: Ascending.
         zone: IANA name of the zone whose midnights part days.
-        first_day: First day of the history; what lies before is known to be empty.
         horizon_days: Length of the label window; None leaves labels out.
     """
 
     instants: tuple[Instant, ...]
     zone: str
-    first_day: int
     horizon_days: int | None = None
 
     @property

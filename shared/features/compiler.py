@@ -6,7 +6,6 @@ and not with events x instants x windows.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from shared.features.algebra import (
     Aggregate,
@@ -20,7 +19,7 @@ from shared.features.algebra import (
     Statistic,
     aggregates_of,
 )
-from shared.features.calendar import Instant, Spine
+from shared.features.calendar import Spine
 from shared.features.layers import (
     histories,
     is_first_ever,
@@ -30,13 +29,13 @@ from shared.features.layers import (
     prefixes,
     read_from_arrays,
 )
-from shared.features.sources import MONEY, family_of
+from shared.features.sources import MICROS, family_of
 
 SPEND = Aggregate(Function.SUM, Events.PURCHASES, Property.GROSS)
 """What the label sums, over the days from as_of on."""
 
 _DAY_MS = 86_400_000
-_MICROS = 1_000_000
+_MILLION = 1_000_000
 
 
 def compile_sql(
@@ -59,94 +58,60 @@ def compile_sql(
     return _Statement(features, spine, has_ranges).text(source)
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """Columns of one layer; those that cells ask for are added while cells are written."""
-
-    first_day: int
-    positions: dict[str, str]
-
-    def position(self, days: str, day: int | None) -> str:
-        """Name the column that says how many of a user's days lie before a day."""
-        if day is None or day <= self.first_day:
-            return "0"
-        name = f"{days}_before_{day}"
-        self.positions[name] = f"toInt64(arrayCount(x -> x < {day}, {days})) AS {name}"
-        return name
-
-
 class _Statement:
     def __init__(self, features: Sequence[Feature], spine: Spine, has_ranges: bool) -> None:
         self._features, self._spine, self._has_ranges = features, spine, has_ranges
         needed = [each for feature in features for each in _needed(feature.expression)]
-        self._aggregates = list(dict.fromkeys(needed))
-        self._names = {each: f"a{index}" for index, each in enumerate(self._aggregates)}
-        self._used = self._aggregates if spine.horizon_days is None else [*self._aggregates, SPEND]
-        self._layer = _Layer(spine.first_day, {})
+        self._names = {each: f"a{index}" for index, each in enumerate(dict.fromkeys(needed))}
+        is_labelled = spine.horizon_days is not None
+        self._used = [*self._names, *([SPEND] if is_labelled else [])]
+        self._positions: dict[str, str] = {}
 
     def text(self, source: str) -> str:
         keys = "user_key, first_index, last_index" if self._has_ranges else "user_key"
-        arrays = self._arrays()
+        # Cells are written first because they say which positions the layer below them needs.
+        cells = [f"{self._cell(aggregate)} AS {name}" for aggregate, name in self._names.items()]
         values = [
             f"toFloat32({_value(feature.expression, self._names)}) AS {feature.name}"
             for feature in self._features
         ]
-        label = [] if self._spine.horizon_days is None else ["spend_micros"]
-        selected = ",\n  ".join(["user_key, as_of_index", *values, *label])
-        listed = ",\n  ".join(f"[{', '.join(cells)}] AS {name}" for name, cells in arrays.items())
-        firsts = [f"{each.events}_first" for each in self._used if is_first_ever(each)]
-        inner = ",\n  ".join([keys, "seen", *dict.fromkeys(firsts), *prefixes(self._used)])
-        counted = ",\n  ".join(["*", *self._layer.positions.values()])
-        ranged = " AND as_of_index BETWEEN first_index AND last_index" if self._has_ranges else ""
+        if self._spine.horizon_days is not None:
+            cells.append(f"{self._ranged(SPEND, 0, -self._spine.horizon_days)} AS spend_micros")
+            values.append("spend_micros")
+        ranged = " AND t.1 BETWEEN first_index AND last_index" if self._has_ranges else ""
+        instants = ", ".join(
+            f"({index}, {instant.day}, {instant.time_ms})"
+            for index, instant in enumerate(self._spine.instants)
+        )
         return (
-            f"SELECT {selected}\n"
-            f"FROM (SELECT {keys}, seen,\n  {listed}\n"
-            f"FROM (SELECT {counted}\n"
-            f"FROM (SELECT {inner}\n"
-            f"FROM ({histories(self._used, source, keys)}))))\n"
-            f"ARRAY JOIN {', '.join(arrays)}\n"
-            f"WHERE seen < as_of_ms{ranged}"
+            f"SELECT {_listed(['user_key, as_of_index', *values])}\n"
+            f"FROM (SELECT {_listed(['user_key, as_of_index, as_of_ms', *cells])}\n"
+            f"FROM (SELECT {_listed(['*', *_INSTANT, *self._positions.values()])}\n"
+            f"FROM (SELECT {_listed([f'{keys}, seen', *prefixes(self._used)])}\n"
+            f"FROM {histories(self._used, source, keys)})\n"
+            f"ARRAY JOIN arrayFilter(t -> t.3 > seen{ranged}, [{instants}]) AS instant))"
         )
 
-    def _arrays(self) -> dict[str, list[str]]:
-        """Write one array for each number, with a cell for each instant."""
-        instants = self._spine.instants
-        arrays = {
-            "as_of_index": [f"toUInt16({index})" for index in range(len(instants))],
-            "as_of_ms": [f"toInt64({instant.time_ms})" for instant in instants],
-        }
-        for aggregate, name in self._names.items():
-            arrays[name] = [self._cell(aggregate, instant) for instant in instants]
-        if self._spine.horizon_days is not None:
-            arrays["spend_micros"] = [
-                self._ranged(SPEND, instant.day, instant.day + self._spine.horizon_days)
-                for instant in instants
-            ]
-        return arrays
-
-    def _cell(self, aggregate: Aggregate, instant: Instant) -> str:
+    def _cell(self, aggregate: Aggregate) -> str:
         if is_first_ever(aggregate):
             first = f"{aggregate.events}_first"
-            return f"if({first} < {instant.time_ms}, {first}, 0)"
+            return f"if({first} < as_of_ms, {first}, 0)"
         window = aggregate.window
-        start = None if window.start is None else instant.day - window.start
-        end = instant.day - window.end
         match aggregate.property:
             case Property.PRODUCT:
-                return self._counted(f"{aggregate.events}_product_days", start, end)
+                return self._counted(f"{aggregate.events}_product_days", window.start, window.end)
             case Property.DAY:
-                return self._of_days(aggregate, start, end)
-        return self._ranged(aggregate, start, end)
+                return self._of_days(aggregate)
+        return self._ranged(aggregate, window.start, window.end)
 
     def _counted(self, days: str, start: int | None, end: int) -> str:
-        high, low = self._layer.position(days, end), self._layer.position(days, start)
-        return f"toInt64({high} - {low})"
+        return f"{self._position(days, end)} - {self._position(days, start)}"
 
-    def _of_days(self, aggregate: Aggregate, start: int | None, end: int) -> str:
-        days = f"{aggregate.events}_unique_days"
+    def _of_days(self, aggregate: Aggregate) -> str:
+        days, window = f"{aggregate.events}_unique_days", aggregate.window
         if aggregate.function is Function.DISTINCT:
-            return self._counted(days, start, end)
-        low, high = self._layer.position(days, start), self._layer.position(days, end)
+            return self._counted(days, window.start, window.end)
+        low, high = self._position(days, window.start), self._position(days, window.end)
         assert aggregate.statistic is not None
         return _gap(aggregate.statistic, f"arraySlice({days}, {low} + 1, {high} - {low})")
 
@@ -155,13 +120,34 @@ class _Statement:
         days, name = f"{family.name}_days", measure_of(aggregate).name
         if is_only_counted(family, read_from_arrays(family, self._used)):
             return self._counted(days, start, end)
-        low, high = self._layer.position(days, start), self._layer.position(days, end)
+        low, high = self._position(days, start), self._position(days, end)
         if is_summed(aggregate):
-            return f"{name}_sums[{high} + 1] - {name}_sums[{low} + 1]"
+            before = f" - {name}_sums[{low} + 1]" if start is not None else ""
+            return f"{name}_sums[{high} + 1]{before}"
         part = f"arraySlice({name}_values, {low} + 1, {high} - {low})"
         if aggregate.function in (Function.LAST, Function.MAX):
             return f"arrayMax({part})"
         return f"arrayMin(arrayFilter(x -> x > 0, {part}))"
+
+    def _position(self, days: str, ago: int | None) -> str:
+        """Name the column that says how many of a user's days lie before some days ago."""
+        if ago is None:
+            return "0"
+        name = f"{days}_before_{ago}".replace("-", "in_")
+        bound = "as_of_day" if ago == 0 else f"as_of_day - {ago}".replace("- -", "+ ")
+        self._positions[name] = f"toInt64(arrayCount(x -> x < {bound}, {days})) AS {name}"
+        return name
+
+
+_INSTANT = (
+    "toUInt16(instant.1) AS as_of_index",
+    "toInt32(instant.2) AS as_of_day",
+    "toInt64(instant.3) AS as_of_ms",
+)
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ",\n  ".join(columns)
 
 
 def _needed(expression: Expression) -> Iterable[Aggregate]:
@@ -215,7 +201,7 @@ def _quotient(top: str, bottom: str) -> str:
 
 
 def _aggregate_value(aggregate: Aggregate, names: dict[Aggregate, str]) -> str:
-    unit = f" / {_MICROS}" if aggregate.property in MONEY else ""
+    unit = f" / {_MILLION}" if aggregate.property in MICROS else ""
     match aggregate.function:
         case Function.COUNT | Function.DISTINCT | Function.SUM:
             return f"({names[aggregate]}{unit})"

@@ -1,4 +1,4 @@
-"""The inner layers of the compiled statement: each user's history as sorted arrays."""
+"""The inner layers of the compiled statement: each user's history as short sorted arrays."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,9 @@ class Measure:
         """Its expression over a row."""
         condition = CONDITIONS[self.events]
         if self.reads is None:
-            return f"toInt64({condition})"
+            return f"toUInt8({condition})"
+        if condition == family_of(self.events).condition:
+            return VALUES[self.reads]
         return f"if({condition}, {VALUES[self.reads]}, {EMPTY.get(self.reads, '0')})"
 
 
@@ -47,9 +49,7 @@ def is_summed(aggregate: Aggregate) -> bool:
 def is_only_counted(family: Family, aggregates: Iterable[Aggregate]) -> bool:
     """Whether the unsorted days of a family are all that its aggregates ask for."""
     return len(family.members) == 1 and all(
-        each.function is Function.COUNT
-        for each in aggregates
-        if family_of(each.events) is family and not is_first_ever(each)
+        each.function is Function.COUNT for each in read_from_arrays(family, aggregates)
     )
 
 
@@ -61,46 +61,60 @@ def read_from_arrays(family: Family, aggregates: Iterable[Aggregate]) -> list[Ag
 
 
 def histories(aggregates: Sequence[Aggregate], source: str, keys: str) -> str:
-    """Write the layer that turns events into one row for each user."""
+    """Write the layers that turn events into one row for each user.
+
+    A family of which more than days is asked gets a pass of its own: it reads wide columns, and
+    only of its few events.
+    """
+    rows = (
+        "(SELECT *, toUnixTimestamp64Milli(event_time) AS ms,\n"
+        "  toUInt16(toDate(event_time, {zone:String})) AS day\n"
+        f"FROM ({source}))"
+    )
     firsts = dict.fromkeys(each.events for each in aggregates if is_first_ever(each))
     columns = [
         "min(ms) AS seen",
         *(f"minIf(ms, {CONDITIONS[events]}) AS {events}_first" for events in firsts),
     ]
+    joins = []
     for family in FAMILIES:
         used = read_from_arrays(family, aggregates)
         if not used:
             continue
         if is_only_counted(family, used):
-            row = "day"
-        else:
-            row = f"({', '.join(['day', *(measure.value for measure in _measures(used))])})"
-        columns.append(f"groupArrayIf({row}, {family.condition}) AS {family.name}_rows")
+            columns.append(f"groupArrayIf(day, {family.condition}) AS {family.name}_days")
+            continue
+        lists = ",\n  ".join(
+            f"groupArray({measure.value}) AS {measure.name}_list" for measure in _measures(used)
+        )
+        joins.append(
+            f"\nLEFT JOIN (SELECT {keys},\n"
+            f"  groupArray(day) AS {family.name}_day_list,\n  {lists}\n"
+            f"FROM {rows}\nWHERE {family.condition}\nGROUP BY {keys}) AS {family.name}"
+            f" USING ({keys})"
+        )
     joined = ",\n  ".join(columns)
-    return (
-        f"SELECT {keys},\n  {joined}\n"
-        "FROM (SELECT *, toUnixTimestamp64Milli(event_time) AS ms,\n"
-        "  toInt32(toDate(event_time, {zone:String})) AS day\n"
-        f"FROM ({source}))\n"
-        f"GROUP BY {keys}"
-    )
+    users = f"(SELECT {keys},\n  {joined}\nFROM {rows}\nGROUP BY {keys}) AS users"
+    return users + "".join(joins)
 
 
 def prefixes(aggregates: Sequence[Aggregate]) -> list[str]:
-    """Write the columns that sort each history and sum it up to every event."""
-    columns = []
+    """Write the columns that sort each history by day and sum it up to every event."""
+    firsts = dict.fromkeys(each.events for each in aggregates if is_first_ever(each))
+    columns = [f"{events}_first" for events in firsts]
     for family in FAMILIES:
         used = read_from_arrays(family, aggregates)
         if not used:
             continue
         if is_only_counted(family, used):
-            columns.append(f"{family.name}_rows AS {family.name}_days")
+            columns.append(f"{family.name}_days")
             continue
-        rows = f"{family.name}_sorted"
-        columns.append(f"arraySort({family.name}_rows) AS {rows}")
-        columns.append(f"tupleElement({rows}, 1) AS {family.name}_days")
-        for index, measure in enumerate(_measures(used), start=2):
-            columns.append(f"tupleElement({rows}, {index}) AS {measure.name}_values")
+        day_list = f"{family.name}_day_list"
+        columns.append(f"arraySort({day_list}) AS {family.name}_days")
+        columns += [
+            f"arraySort((x, d) -> d, {measure.name}_list, {day_list}) AS {measure.name}_values"
+            for measure in _measures(used)
+        ]
         columns += dict.fromkeys(column for each in used for column in _derived(each, family))
     return columns
 
@@ -110,10 +124,10 @@ def _measures(aggregates: Iterable[Aggregate]) -> list[Measure]:
 
 
 def _derived(aggregate: Aggregate, family: Family) -> list[str]:
-    values = f"{measure_of(aggregate).name}_values"
-    days = f"{family.name}_days"
+    name = measure_of(aggregate).name
+    values, days = f"{name}_values", f"{family.name}_days"
     if is_summed(aggregate):
-        return [f"arrayPushFront(arrayCumSum({values}), 0) AS {measure_of(aggregate).name}_sums"]
+        return [f"arrayPushFront(arrayCumSum(x -> toInt64(x), {values}), 0) AS {name}_sums"]
     if aggregate.property is Property.DAY:
         matching = f"arrayFilter((d, x) -> x > 0, {days}, {values})"
         return [f"arrayCompact({matching}) AS {aggregate.events}_unique_days"]

@@ -28,15 +28,15 @@ VALUES: Mapping[Property, str] = {
     Property.GROSS: "gross_micros",
     Property.NET: "net_micros",
     Property.REFUNDED: "gross_micros - net_micros",
-    Property.ITEMS: "arraySum(x -> greatest(x, 0), quantities)",
+    Property.ITEMS: "toInt64(round(1e6 * arraySum(x -> greatest(x, 0), quantities)))",
     Property.PRODUCT: "arrayMap(x -> cityHash64(x), product_ids)",
 }
-"""What is read of an event; money stays in whole micros, so that sums are exact in any order."""
+"""What is read of an event; money and items as whole micros: sums are exact in any order."""
 
 EMPTY: Mapping[Property, str] = {Property.PRODUCT: "emptyArrayUInt64()"}
 """What stands for an event of the family that does not match, where it is not 0."""
 
-MONEY = (Property.GROSS, Property.NET, Property.REFUNDED)
+MICROS = (Property.GROSS, Property.NET, Property.REFUNDED, Property.ITEMS)
 
 
 @dataclass(frozen=True)

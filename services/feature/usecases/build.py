@@ -122,16 +122,15 @@ class DatasetBuilder:
         extent = self._history.extent(order.as_of, order.known_at)
         if extent.first_event is None or extent.last_event is None:
             raise _no_events()
-        first_day = local_day(extent.first_event, self._zone)
         if order.purpose == SCORING:
-            return Plan(Spine((end,), self._zone.key, first_day), (), extent, 0)
+            return Plan(Spine((end,), self._zone.key), (), extent, 0)
         question = order.question
         is_ordering = any(each.feature == "orders_ever" for each in question.eligible.conditions)
         start = (extent.first_order or order.as_of) if is_ordering else extent.first_event
         first_eligible = local_day(start, self._zone)
         instants = training_instants(question, end, first_eligible, self._zone)
         require_history(question, instants, end.day - first_eligible)
-        spine = Spine(instants, self._zone.key, first_day, question.horizon_days)
+        spine = Spine(instants, self._zone.key, question.horizon_days)
         last_day = local_day(extent.last_event, self._zone)
         observed = min(question.horizon_days, last_day + 1 - instants[-1].day)
         return Plan(spine, fold_plans(question, instants), extent, observed)

@@ -49,7 +49,7 @@ def computed(engine, request):
     engine.insert("events", events_table(rows))
 
     instants = tuple(Instant(day, day_start(day, zone)) for day in INSTANTS)
-    spine = Spine(instants, zone.key, FIRST_DAY - 1, HORIZON)
+    spine = Spine(instants, zone.key, HORIZON)
     history = EventHistory(engine, zone.key)
     features = tuple(DECLARED.values())
     sql = compile_sql(features, spine, history.source(by_person=False))

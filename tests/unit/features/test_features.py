@@ -113,10 +113,16 @@ def test_days_begin_at_midnight_of_the_zone_also_when_clocks_change():
     assert lengths == [24, 23, 24]
 
 
-def test_a_statement_names_no_day_at_or_after_its_instant_without_labels():
+def test_only_the_label_reads_days_from_as_of_on():
     zone = ZoneInfo("UTC")
-    spine = Spine((Instant(15_000, day_start(15_000, zone)),), "UTC", 14_000)
-    sql = compile_sql(tuple(FEATURES.values()), spine, "SELECT 1")
-    days = {int(part.split(",")[0]) for part in sql.split("x -> x < ")[1:]}
-    assert max(days) == 15_000
-    assert "spend_micros" not in sql
+    instants = (Instant(15_000, day_start(15_000, zone)),)
+    features = tuple(FEATURES.values())
+    scoring = compile_sql(features, Spine(instants, "UTC"), "SELECT 1")
+    training = compile_sql(features, Spine(instants, "UTC", 90), "SELECT 1")
+    assert "as_of_day + " not in scoring
+    assert "spend_micros" not in scoring
+    assert training.count("as_of_day + 90") == 1
+    name = "sales_days_before_in_90"
+    readers = [line for line in training.splitlines() if name in line and "arrayCount" not in line]
+    assert len(readers) == 1
+    assert "AS spend_micros" in readers[0]
