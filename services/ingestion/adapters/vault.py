@@ -6,6 +6,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from services.ingestion.usecases.ports import Layout, Letter
 from shared.errors import FailedPreconditionError
 
@@ -35,14 +37,15 @@ class SqliteVault:
 
     def remember(self, keys: Sequence[int], source_ids: Sequence[str]) -> None:
         """See `Vault.remember`."""
-        pairs = zip(keys, source_ids, strict=True)
+        pairs = zip(_signed(keys), source_ids, strict=True)
         with self._lock:
-            fresh = [(_signed(key), text) for key, text in pairs if key not in self._known]
-            if not fresh:
-                return
-            self._write("INSERT OR IGNORE INTO users VALUES (?, ?)", fresh)
-            held = self._select("SELECT user_key, source_id FROM users", [k for k, _ in fresh])
-            if any(held[key] != text for key, text in fresh):
+            known = self._known
+            fresh = sorted(pair for pair in pairs if pair[0] not in known)  # as the table lies
+            if self._write("INSERT OR IGNORE INTO users VALUES (?, ?)", fresh) == len(fresh):
+                held = {}
+            else:
+                held = self._select("SELECT user_key, source_id FROM users", [k for k, _ in fresh])
+            if any(held.get(key, text) != text for key, text in fresh):
                 raise FailedPreconditionError(
                     "two ids of users have the same pseudonym; set up a workspace with another "
                     "pseudonym key and import again",
@@ -50,11 +53,11 @@ class SqliteVault:
                 )
             if len(self._known) > _MOST_REMEMBERED:
                 self._known.clear()
-            self._known.update(keys)
+            self._known.update(key for key, _ in fresh)
 
     def source_ids(self, keys: Sequence[int]) -> list[str]:
         """See `Vault.source_ids`."""
-        signed = [_signed(key) for key in keys]
+        signed = _signed(keys)
         with self._lock:
             held = self._select("SELECT user_key, source_id FROM users", signed)
         return [held.get(key, "") for key in signed]
@@ -93,7 +96,10 @@ class SqliteVault:
         sql = "SELECT layout_id FROM layouts WHERE text = ?"
         return int(self._database.execute(sql, (text,)).fetchone()[0])
 
-    def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+    def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> int:
+        if not rows:
+            return 0
+        before = self._database.total_changes
         self._database.execute("BEGIN IMMEDIATE")
         try:
             self._database.executemany(sql, rows)
@@ -101,6 +107,7 @@ class SqliteVault:
             self._database.execute("ROLLBACK")
             raise
         self._database.execute("COMMIT")
+        return self._database.total_changes - before
 
     def _select(self, sql: str, keys: Sequence[int]) -> dict[int, str]:
         held: dict[int, str] = {}
@@ -116,6 +123,7 @@ def _layout(text: str) -> Layout:
     return Layout(**{**values, "columns": tuple(values["columns"])})
 
 
-def _signed(key: int) -> int:
-    """SQLite's integers are signed; the key keeps its 64 bits."""
-    return key - (1 << 64) if key >= 1 << 63 else key
+def _signed(keys: Sequence[int]) -> list[int]:
+    """SQLite's integers are signed; keys keep their 64 bits."""
+    signed: list[int] = np.asarray(keys, dtype=np.uint64).view(np.int64).tolist()
+    return signed

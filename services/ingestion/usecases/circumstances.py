@@ -1,6 +1,7 @@
 """What the use cases are told at the start."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from services.ingestion.domain.mapping import Mapping, SourceKind
@@ -40,7 +41,10 @@ class Circumstances:
         zone = mapping.time_zone or self.time_zone
         return Rules(mapping, zone, self.now_milliseconds(), is_live)
 
-    def intake(self, rules: Rules, memory: Memory, letters: LetterBox) -> Intake:
-        """Return what takes rows of a kind in."""
-        kind = OrderIntake if rules.mapping.kind is SourceKind.ORDERS else EventIntake
-        return kind(self.stores, rules, memory, letters)
+    def intake(
+        self, rules: Rules, memory: Memory, letters: LetterBox, pool: Executor | None = None
+    ) -> Intake:
+        """Return what takes rows of a kind in; with a pool, storing goes on beside checking."""
+        if rules.mapping.kind is SourceKind.ORDERS:
+            return OrderIntake(self.stores, rules, memory, letters)
+        return EventIntake(self.stores, rules, memory, letters, pool)

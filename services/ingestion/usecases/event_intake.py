@@ -1,5 +1,8 @@
 """Takes events in: validated, told from those stored before, pseudonymised, stored."""
 
+from concurrent.futures import Executor, Future
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -42,12 +45,22 @@ class EventIntake:
         rules: Under which circumstances.
         memory: What is stored.
         letters: Gets what is refused.
+        pool: One thread that stores a batch while the next is checked; None stores at once.
     """
 
-    def __init__(self, stores: Stores, rules: Rules, memory: Memory, letters: LetterBox) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        rules: Rules,
+        memory: Memory,
+        letters: LetterBox,
+        pool: Executor | None = None,
+    ) -> None:
         self._stores, self._rules, self._memory, self._letters = stores, rules, memory, letters
         self._source = rules.mapping.source
         self._met = KeySet()
+        self._pool = pool
+        self._pending: Future[Tally] | None = None
 
     def take(self, batch: Batch) -> Tally:
         """See `Intake.take`."""
@@ -55,22 +68,30 @@ class EventIntake:
         valid = validate(stage(batch, self._rules.mapping, findings), findings, self._rules)
         refused = self._letters.keep(batch, findings.faults())
         good = valid.take(np.flatnonzero(findings.is_good))
-        accepted, anonymous = self._store(good) if len(good) else (0, 0)
-        return Tally(
-            row_count=batch.row_count,
-            accepted_row_count=accepted,
-            duplicate_row_count=len(good) - accepted,
-            rejected_row_count=len(refused),
-            anonymous_row_count=anonymous,
-            event_count=accepted,
-            rejections=refused,
-        )
+        done = Tally(row_count=batch.row_count, rejected_row_count=len(refused)) + self.finish()
+        if self._pool is None:
+            done += self._store(good)
+        else:
+            self._pending = self._pool.submit(self._store, good)
+        return replace(done, rejections=refused)
 
     def finish(self) -> Tally:
         """See `Intake.finish`."""
-        return Tally()
+        pending, self._pending = self._pending, None
+        return pending.result() if pending else Tally()
 
-    def _store(self, valid: ValidatedEvents) -> tuple[int, int]:
+    def _store(self, valid: ValidatedEvents) -> Tally:
+        if not len(valid):
+            return Tally()
+        accepted, anonymous = self._store_new(valid)
+        return Tally(
+            accepted_row_count=accepted,
+            duplicate_row_count=len(valid) - accepted,
+            anonymous_row_count=anonymous,
+            event_count=accepted,
+        )
+
+    def _store_new(self, valid: ValidatedEvents) -> tuple[int, int]:
         ids = self._message_ids(valid.staged)
         keys = text_keys(ids)
         times = valid.event_time

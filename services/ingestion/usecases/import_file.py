@@ -1,6 +1,7 @@
 """Imports a file as long work."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from services.ingestion.usecases.circumstances import Circumstances
@@ -28,8 +29,11 @@ def import_file(
         now_milliseconds=rules.now_milliseconds,
     )
     done = Tally()
-    with circumstances.stores.file_memory(mapping.source) as memory:
-        intake = circumstances.intake(rules, memory, letters)
+    with (
+        circumstances.stores.file_memory(mapping.source) as memory,
+        ThreadPoolExecutor(1, thread_name_prefix="import-store") as pool,
+    ):
+        intake = circumstances.intake(rules, memory, letters, pool)
         for batch in source.batches():
             context.raise_if_cancelled()
             done += intake.take(batch)
