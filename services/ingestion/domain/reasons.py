@@ -9,7 +9,9 @@ class Reason(Enum):
 
     MISSING_ID = "names neither a user nor an anonymous visitor; give one of the two"
     MISSING_FIELD = "is empty but needed; fill it, or give it a `default` in the mapping"
-    BAD_TIMESTAMP = "is not a time from 1970 on; write ISO 8601, or name its format in the mapping"
+    BAD_TIMESTAMP = (
+        "is not a time from 1970 on; write ISO 8601, or name its `formats` or `unit` in the mapping"
+    )
     FUTURE_TIMESTAMP = (
         "lies more than `limits.future_days` after now; correct the clock or the time zone"
     )

@@ -21,7 +21,7 @@ from services.ingestion.usecases.circumstances import Circumstances
 from services.ingestion.usecases.stored import instant
 
 _SHOWN_ROWS = 10
-_MOST_ROWS = 2_000_000
+_MOST_ROWS = 1_000_000
 _MICROS = 1e6
 _SHOWN_TEXT = 80
 
@@ -48,7 +48,7 @@ class Preview:
 
 
 def preview(circumstances: Circumstances, uri: str, mapping: str, source: str) -> Preview:
-    """Look at the first two million rows of a file: ten as mapped, and every problem by column."""
+    """Look at the first million rows of a file: ten as mapped, and every problem by column."""
     opened = circumstances.sources.open(uri, mapping, source)
     rules = circumstances.rules(opened.mapping)
     rows: list[Mapping[str, Any]] = []
