@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -24,7 +24,8 @@ from services.training.engine.rows import (
     take,
 )
 from services.training.engine.runtimes import Compiled, FusedRuntime, LeanRuntime, Runtime
-from services.training.engine.step import DeviceBatch, TrainState, evaluation, init_state
+from services.training.engine.standing import Standing, StandingStore
+from services.training.engine.step import DeviceBatch, evaluation, init_state
 from services.training.models import LayerList
 from shared.errors import CancelledError, InvalidArgumentError
 
@@ -42,11 +43,13 @@ def fit(
     seed: int,
     on_epoch: Callable[[EpochReport], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
+    checkpoints: StandingStore | None = None,
 ) -> FitResult:
     """Train until the epochs are over or the validation loss has stopped falling.
 
     Without validation rows the last weights are the result. The same rows, config and seed give
-    the same weights on the same machine with the same number of threads.
+    the same weights on the same machine with the same number of threads; so does a fit that was
+    killed and is called again with the same `checkpoints`.
 
     Raises:
         InvalidArgumentError: There are no training rows, or the loss is no longer finite.
@@ -55,19 +58,8 @@ def fit(
     if not len(train):
         raise InvalidArgumentError("there are no rows to train on", reason="NO_TRAINING_ROWS")
     with numbers(config):
-        return _Fit(layers, objective, train, valid, config, seed).run(on_epoch, should_stop)
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How far a fit has come: all that is needed to go on from here."""
-
-    state: TrainState
-    best: Weights
-    epoch: int = 0
-    best_epoch: int = 0
-    best_loss: float = math.inf
-    history: tuple[EpochReport, ...] = ()
+        fitting = _Fit(layers, objective, train, valid, config, seed)
+        return fitting.run(on_epoch, should_stop, checkpoints)
 
 
 class _Fit:
@@ -90,16 +82,24 @@ class _Fit:
         self._runtime: Runtime = kind(layers, objective, config, transforms)
         self._evaluate: Evaluate = Compiled(evaluation(layers, objective, config))
         weights = widen(init_weights(layers, seed), config)
-        self._start = Standing(init_state(weights, transforms), weights)
+        best = jax.tree.map(jnp.copy, weights)  # the first step takes the buffers of the state
+        self._start = Standing(init_state(weights, transforms), best)
 
     def run(
-        self, on_epoch: Callable[[EpochReport], None], should_stop: Callable[[], bool]
+        self,
+        on_epoch: Callable[[EpochReport], None],
+        should_stop: Callable[[], bool],
+        checkpoints: StandingStore | None,
     ) -> FitResult:
-        """All epochs."""
-        standing = self._start
+        """All epochs that are left."""
+        standing = (checkpoints and checkpoints.latest(self._start)) or self._start
         while standing.epoch < self._config.epochs and not self._has_converged(standing):
-            standing = self._epoch(standing, should_stop)
+            standing = self._epoch(standing, should_stop, checkpoints)
+            if checkpoints:
+                checkpoints.save(standing)
             on_epoch(standing.history[-1])
+        if checkpoints:
+            checkpoints.wait()
         speed = float(np.median([report.steps_per_second for report in standing.history]))
         return FitResult(standing.best, standing.history, standing.best_epoch, speed)
 
@@ -107,26 +107,36 @@ class _Fit:
         patience = self._config.patience
         return bool(patience) and standing.epoch - standing.best_epoch > patience
 
-    def _epoch(self, standing: Standing, should_stop: Callable[[], bool]) -> Standing:
-        state, losses, epoch = standing.state, [], standing.epoch
+    def _epoch(
+        self,
+        standing: Standing,
+        should_stop: Callable[[], bool],
+        checkpoints: StandingStore | None,
+    ) -> Standing:
+        state, epoch, done = standing.state, standing.epoch, len(standing.losses)
+        losses: list[Array | float] = [*standing.losses]
         seed = jnp.asarray(self._seed, jnp.uint32)
         started = time.perf_counter()
         plans = plan_epoch(self._train, self._size, self._seed, epoch)
-        for batch in ahead(lambda plan: self._batch(self._train, plan), plans):
+        for batch in ahead(lambda plan: self._batch(self._train, plan), plans[done:]):
             if should_stop():
                 raise CancelledError("training was stopped", reason="TRAINING_CANCELLED")
             state, loss = self._runtime.step(state, batch, seed)
             losses.append(loss)
+            is_due = checkpoints and len(losses) % checkpoints.every_steps == 0
+            if checkpoints and is_due and len(losses) < len(plans):
+                so_far = tuple(float(loss) for loss in losses)
+                checkpoints.save(replace(standing, state=state, losses=so_far))
         train_loss = float(np.mean([float(loss) for loss in losses]))
         seconds = time.perf_counter() - started
         loss_now = self._validation_loss(state.weights) if len(self._valid) else train_loss
         _require_finite(loss_now, epoch)
         improvement = standing.best_loss - loss_now
         is_best = not len(self._valid) or improvement > self._config.min_improvement
-        report = EpochReport(
-            epoch, train_loss, loss_now, is_best, len(plans) / seconds, len(self._train) / seconds
-        )
-        after = replace(standing, state=state, epoch=epoch + 1, history=(*standing.history, report))
+        speed = (len(plans) - done) / seconds
+        report = EpochReport(epoch, train_loss, loss_now, is_best, speed, speed * self._size)
+        history = (*standing.history, report)
+        after = replace(standing, state=state, epoch=epoch + 1, losses=(), history=history)
         if not is_best:
             return after
         # Copied, because the next step takes the state's own buffers.
