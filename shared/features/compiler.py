@@ -6,6 +6,7 @@ and not with events x instants x windows.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import count
 
 from shared.features.algebra import (
     Aggregate,
@@ -19,16 +20,16 @@ from shared.features.algebra import (
     Statistic,
     aggregates_of,
 )
-from shared.features.calendar import Spine
+from shared.features.calendar import Instant, Spine
 from shared.features.layers import (
+    counted_by_slot,
     histories,
     is_first_ever,
-    is_only_counted,
     is_summed,
     measure_of,
     prefixes,
-    read_from_arrays,
 )
+from shared.features.slots import cell, slots_of
 from shared.features.sources import MICROS, family_of
 
 SPEND = Aggregate(Function.SUM, Events.PURCHASES, Property.GROSS)
@@ -65,6 +66,8 @@ class _Statement:
         self._names = {each: f"a{index}" for index, each in enumerate(dict.fromkeys(needed))}
         is_labelled = spine.horizon_days is not None
         self._used = [*self._names, *([SPEND] if is_labelled else [])]
+        self._counted = counted_by_slot(self._used)
+        self._slots = slots_of(self._counted, spine)
         self._positions: dict[str, str] = {}
 
     def text(self, source: str) -> str:
@@ -79,38 +82,47 @@ class _Statement:
             cells.append(f"{self._ranged(SPEND, 0, -self._spine.horizon_days)} AS spend_micros")
             values.append("spend_micros")
         ranged = " AND t.1 BETWEEN first_index AND last_index" if self._has_ranges else ""
-        instants = ", ".join(
-            f"({index}, {instant.day}, {instant.time_ms})"
-            for index, instant in enumerate(self._spine.instants)
-        )
+        instants = ",\n  ".join(map(self._instant, count(), self._spine.instants))
+        counts = [f"instant.{n + 4} AS count_{n}" for n in range(len(self._counted))]
+        joined = ["*", *_INSTANT, *counts, *self._positions.values()]
         return (
             f"SELECT {_listed(['user_key, as_of_index', *values])}\n"
             f"FROM (SELECT {_listed(['user_key, as_of_index, as_of_ms', *cells])}\n"
-            f"FROM (SELECT {_listed(['*', *_INSTANT, *self._positions.values()])}\n"
+            f"FROM (SELECT {_listed(joined)}\n"
             f"FROM (SELECT {_listed([f'{keys}, seen', *prefixes(self._used)])}\n"
-            f"FROM {histories(self._used, source, keys)})\n"
-            f"ARRAY JOIN arrayFilter(t -> t.3 > seen{ranged}, [{instants}]) AS instant))"
+            f"FROM {histories(self._used, source, keys, self._slots)})\n"
+            f"ARRAY JOIN arrayFilter(t -> t.3 > seen{ranged}, [\n  {instants}]) AS instant))"
         )
 
+    def _instant(self, index: int, instant: Instant) -> str:
+        """Write one instant with the counts that belong to it."""
+        counts = [
+            cell(self._slots, each, f"{family_of(each.events).name}_sums", instant.day)
+            for each in self._counted
+        ]
+        return f"({', '.join([f'{index}, {instant.day}, {instant.time_ms}', *counts])})"
+
     def _cell(self, aggregate: Aggregate) -> str:
+        if aggregate in self._counted:
+            return f"count_{self._counted.index(aggregate)}"
         if is_first_ever(aggregate):
             first = f"{aggregate.events}_first"
             return f"if({first} < as_of_ms, {first}, 0)"
         window = aggregate.window
         match aggregate.property:
             case Property.PRODUCT:
-                return self._counted(f"{aggregate.events}_product_days", window.start, window.end)
+                return self._between(f"{aggregate.events}_product_days", window.start, window.end)
             case Property.DAY:
                 return self._of_days(aggregate)
         return self._ranged(aggregate, window.start, window.end)
 
-    def _counted(self, days: str, start: int | None, end: int) -> str:
+    def _between(self, days: str, start: int | None, end: int) -> str:
         return f"{self._position(days, end)} - {self._position(days, start)}"
 
     def _of_days(self, aggregate: Aggregate) -> str:
         days, window = f"{aggregate.events}_unique_days", aggregate.window
         if aggregate.function is Function.DISTINCT:
-            return self._counted(days, window.start, window.end)
+            return self._between(days, window.start, window.end)
         low, high = self._position(days, window.start), self._position(days, window.end)
         assert aggregate.statistic is not None
         return _gap(aggregate.statistic, f"arraySlice({days}, {low} + 1, {high} - {low})")
@@ -118,8 +130,6 @@ class _Statement:
     def _ranged(self, aggregate: Aggregate, start: int | None, end: int) -> str:
         family = family_of(aggregate.events)
         days, name = f"{family.name}_days", measure_of(aggregate).name
-        if is_only_counted(family, read_from_arrays(family, self._used)):
-            return self._counted(days, start, end)
         low, high = self._position(days, start), self._position(days, end)
         if is_summed(aggregate):
             before = f" - {name}_sums[{low} + 1]" if start is not None else ""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.features.algebra import EVER, Aggregate, Events, Function, Property
+from shared.features.slots import Slots
 from shared.features.sources import CONDITIONS, EMPTY, FAMILIES, VALUES, Family, family_of
 
 
@@ -60,10 +61,20 @@ def read_from_arrays(family: Family, aggregates: Iterable[Aggregate]) -> list[Ag
     ]
 
 
-def histories(aggregates: Sequence[Aggregate], source: str, keys: str) -> str:
+def counted_by_slot(aggregates: Sequence[Aggregate]) -> list[Aggregate]:
+    """Return the aggregates of families that are only counted."""
+    return [
+        each
+        for family in FAMILIES
+        if is_only_counted(family, aggregates)
+        for each in read_from_arrays(family, aggregates)
+    ]
+
+
+def histories(aggregates: Sequence[Aggregate], source: str, keys: str, slots: Slots) -> str:
     """Write the layers that turn events into one row for each user.
 
-    A family of which more than days is asked gets a pass of its own: it reads wide columns, and
+    A family of which more than counts is asked gets a pass of its own: it reads wide columns, and
     only of its few events.
     """
     rows = (
@@ -71,6 +82,9 @@ def histories(aggregates: Sequence[Aggregate], source: str, keys: str) -> str:
         "  toUInt16(toDate(event_time, {zone:String})) AS day\n"
         f"FROM ({source}))"
     )
+    slotted = rows
+    if slots.edges:
+        slotted = f"(SELECT *, {slots.of_day} AS slot\nFROM {rows})"
     firsts = dict.fromkeys(each.events for each in aggregates if is_first_ever(each))
     columns = [
         "min(ms) AS seen",
@@ -82,7 +96,9 @@ def histories(aggregates: Sequence[Aggregate], source: str, keys: str) -> str:
         if not used:
             continue
         if is_only_counted(family, used):
-            columns.append(f"groupArrayIf(day, {family.condition}) AS {family.name}_days")
+            key = f"if({family.condition}, slot, {slots.count})"
+            counts = f"countResample(0, {slots.count}, 1)({key})"
+            columns.append(f"arrayCumSum({counts}) AS {family.name}_sums")
             continue
         lists = ",\n  ".join(
             f"groupArray({measure.value}) AS {measure.name}_list" for measure in _measures(used)
@@ -94,7 +110,7 @@ def histories(aggregates: Sequence[Aggregate], source: str, keys: str) -> str:
             f" USING ({keys})"
         )
     joined = ",\n  ".join(columns)
-    users = f"(SELECT {keys},\n  {joined}\nFROM {rows}\nGROUP BY {keys}) AS users"
+    users = f"(SELECT {keys},\n  {joined}\nFROM {slotted}\nGROUP BY {keys}) AS users"
     return users + "".join(joins)
 
 
@@ -107,7 +123,7 @@ def prefixes(aggregates: Sequence[Aggregate]) -> list[str]:
         if not used:
             continue
         if is_only_counted(family, used):
-            columns.append(f"{family.name}_days")
+            columns.append(f"{family.name}_sums")
             continue
         day_list = f"{family.name}_day_list"
         columns.append(f"arraySort({day_list}) AS {family.name}_days")
