@@ -32,6 +32,10 @@ Tape = Any
 """What a layer's backward needs of its forward, as a pytree."""
 
 
+Program = Callable[..., Any]
+Wrap = Callable[[int, str, Program], Program]
+
+
 @dataclass(frozen=True)
 class Forward:
     """One micro-batch after its forward pass."""
@@ -43,16 +47,27 @@ class Forward:
 
 
 class LayerPrograms:
-    """The compiled programs of a model, two for each layer and one for the loss."""
+    """The compiled programs of a model, two for each layer and one for the loss.
 
-    def __init__(self, layers: LayerList, objective: Objective, precision: Precision) -> None:
+    Args:
+        wrap: (layer number, "forward" or "backward", program) -> what is called in its place, for
+            those who measure.
+    """
+
+    def __init__(
+        self,
+        layers: LayerList,
+        objective: Objective,
+        precision: Precision,
+        wrap: Wrap = lambda _number, _kind, program: program,
+    ) -> None:
         self.layers = layers
         self._dtype = jnp.dtype(precision)
-        self._forward = [jax.jit(_forward_of(layer, precision)) for layer in layers]
+        forward = [jax.jit(_forward_of(layer, precision)) for layer in layers]
         # The first layer's inputs are data: nobody wants their gradient.
-        self._backward = [
-            jax.jit(_parameters_only if n == 0 else _both) for n in range(len(layers))
-        ]
+        backward = [jax.jit(_parameters_only), *(jax.jit(_both) for _ in layers[1:])]
+        self._forward = [wrap(number, "forward", each) for number, each in enumerate(forward)]
+        self._backward = [wrap(number, "backward", each) for number, each in enumerate(backward)]
         self._loss = jax.jit(_loss_of(objective))
 
     def forward(self, weights: Weights, part: DeviceBatch, scale: Array, key: Array) -> Forward:
