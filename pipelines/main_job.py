@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as wall_time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
@@ -21,6 +22,9 @@ from oriel.training.v1 import training_pb2
 from pipelines.clients import Clients, LongWork
 from shared.errors import FailedPreconditionError
 from shared.features import FEATURES, feature_set_version
+
+RELEASE = version("oriel")
+"""Part of what work is keyed by: another release may answer otherwise."""
 
 MODEL = "models/customer_90d"
 CHAMPION = f"{MODEL}/aliases/champion"
@@ -135,7 +139,7 @@ def run(clients: Clients, job: MainJob, stages: Stages) -> Answers:
         dataset=training.name,
         prediction_files=files,
         seed=job.seed,
-        request_id=request_id("run", training.content_hash, job.seed, *files),
+        request_id=request_id("run", RELEASE, training.content_hash, job.seed, *files),
     )
     trained = timed.run(
         "train", lambda show: clients.train(run_request, show), lambda done: done.model_version
@@ -152,7 +156,7 @@ def run(clients: Clients, job: MainJob, stages: Stages) -> Answers:
     batch_request = inference_pb2.CreateBatchPredictionRequest(
         model=trained.model_version,
         dataset=scoring.name,
-        request_id=request_id("batch", scoring.content_hash, trained.model_version),
+        request_id=request_id("batch", RELEASE, scoring.content_hash, trained.model_version),
     )
     batch = timed.run(
         "predict",
@@ -251,7 +255,7 @@ def _fingerprint(held: ingestion_pb2.GetWorkspaceSummaryResponse, as_of_time: da
     times = (held.first_event_time, held.last_event_time, held.last_ingest_time)
     meaning = feature_set_version(FEATURES.values())
     texts = [time.ToJsonString() for time in times]
-    return request_id("held", *parts, *texts, as_of_time.isoformat(), meaning)
+    return request_id("held", RELEASE, *parts, *texts, as_of_time.isoformat(), meaning)
 
 
 def _rows(imported: ingestion_pb2.Import) -> str:
