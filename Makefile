@@ -6,7 +6,7 @@ LOCK := requirements.lock
 STAMP := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt protos lock up bench faults
+.PHONY: help setup run test lint fmt protos lock up bench faults golden
 
 help: ## print every target
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ protos: setup ## regenerate shared/gen from protos
 
 lock: $(STAMP) ## resolve pyproject.toml into the lock again
 	$(BIN)/uv pip compile pyproject.toml --group training --group report --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --output-file $(LOCK)
+
+golden: setup ## rewrite the golden files; review the difference
+	ORIEL_GOLDEN=write $(BIN)/python -m pytest -q tests/unit/report -k reviewed
 
 bench: setup ## measure: make bench NAME=warehouse
 	$(BIN)/python -m benchmarks $(NAME)
