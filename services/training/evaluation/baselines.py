@@ -61,7 +61,7 @@ def fit_logistic(
     usable = [s for s in splits if len(set(is_active[s.fit])) == 2 and s.judge.any()]
     losses = {c: sum(_loss(scaled, is_active, s, c) for s in usable) for c in STRENGTHS}
     best = min(losses, key=lambda c: (losses[c], c)) if usable else STRENGTHS[3]
-    return _fitted(scaled, is_active, best)
+    return fit_at_strength(scaled, is_active, best)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class RecencyBaseline:
 
 def fit_recency(recency_days: Floats, is_active: NDArray[np.bool_]) -> RecencyBaseline:
     """Fit the rule's probability; its order of users is minus recency, whatever the fit."""
-    fitted = _fitted(_log_days(recency_days), is_active, 1.0)
+    fitted = fit_at_strength(_log_days(recency_days), is_active, 1.0)
     return RecencyBaseline(fitted.coefficients, fitted.intercept)
 
 
@@ -92,12 +92,15 @@ def _log_days(recency_days: Floats) -> Floats:
 
 
 def _loss(scaled: Floats, is_active: NDArray[np.bool_], split: Split, strength: float) -> float:
-    fitted = _fitted(scaled[split.fit], is_active[split.fit], strength)
+    fitted = fit_at_strength(scaled[split.fit], is_active[split.fit], strength)
     probabilities = fitted.probabilities(scaled[split.judge])
     return log_loss(is_active[split.judge], probabilities)(np.ones(int(split.judge.sum())))
 
 
-def _fitted(scaled: Floats, is_active: NDArray[np.bool_], strength: float) -> LogisticBaseline:
+def fit_at_strength(
+    scaled: Floats, is_active: NDArray[np.bool_], strength: float
+) -> LogisticBaseline:
+    """Fit with a given C; rows of one kind only give that kind's rate."""
     if is_active.all() or not is_active.any():
         rate = float(np.clip(is_active.mean(), 1e-4, 1.0 - 1e-4))
         return LogisticBaseline(

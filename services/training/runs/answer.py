@@ -42,13 +42,24 @@ class Network:
 
 def pack(
     members: list[Mapping[str, Any]],
+    linear: NumpyArray,
     scaling: Scaling,
     spend: SpendScale,
     calibration: Calibration,
     base: BaseRates,
 ) -> dict[str, NumpyArray]:
-    """Every number of the answer as float32 arrays by name."""
+    """Every number of the answer as float32 arrays by name.
+
+    Args:
+        members: Weights of each network.
+        linear: Coefficients of the straight half's logit, the intercept last.
+        scaling: Preprocessing.
+        spend: Scale of log spend.
+        calibration: Corrections of all heads.
+        base: What users get whom the question does not fit.
+    """
     packed: dict[str, Any] = {
+        "linear/coefficients": linear,
         "scaling/centre": scaling.centre,
         "scaling/spread": scaling.spread,
         "scaling/flag_rate": scaling.flag_rate,
@@ -71,17 +82,17 @@ def network_inputs(network: Network, weights: Weights, features: Array) -> Array
 
 
 def active_logit(network: Network, weights: Weights, inputs: Array) -> Array:
-    """Calibrated logit of being active: a straight line through the members' mean logit."""
-    mean = _members(network, weights, inputs)["active"][:, 0]
-    return _calibrated(weights, mean)
+    """Calibrated logit of being active, from the mean of the networks and the straight half."""
+    return _active(weights, inputs, _members(network, weights, inputs))
 
 
 def predict(network: Network) -> Callable[[Weights, Array, Array], dict[str, Array]]:
     """The program (weights, features, eligible) -> the coherent answer of each row."""
 
     def run(weights: Weights, features: Array, eligible: Array) -> dict[str, Array]:
-        outputs = _members(network, weights, network_inputs(network, weights, features))
-        active = jax.nn.sigmoid(_calibrated(weights, outputs["active"][:, 0]))
+        inputs = network_inputs(network, weights, features)
+        outputs = _members(network, weights, inputs)
+        active = jax.nn.sigmoid(_active(weights, inputs, outputs))
         spend = jnp.exp(jnp.minimum(outputs["log_mean"][:, 0], _MOST_LOG_SPEND))
         spend = spend * weights["calibration/spend"]
         correction = weights["calibration/segment"]
@@ -142,7 +153,14 @@ def _member(weights: Weights, number: int) -> Weights:
     }
 
 
-def _calibrated(weights: Weights, logit: Array) -> Array:
+def _active(weights: Weights, inputs: Array, outputs: dict[str, Array]) -> Array:
+    linear = weights["linear/coefficients"]
+    straight = inputs @ linear[:-1] + linear[-1]
     slope, intercept = weights["calibration/active"]
-    calibrated: Array = slope * logit + intercept
+    calibrated: Array = slope * blend(outputs["active"][:, 0], straight) + intercept
     return calibrated
+
+
+def blend(deep: Any, straight: Any) -> Any:
+    """The logit before calibration: networks and straight lines count the same."""
+    return 0.5 * (deep + straight)

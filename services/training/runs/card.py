@@ -37,8 +37,8 @@ def model_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any]) -> st
         f"{len(manifest['features'])} features",
         f"- {len(manifest['final']['train_as_ofs'])} instants, "
         f"{manifest['final']['row_count']} eligible rows",
-        f"- an ensemble of {manifest['config']['members']} networks, each fitted without one group "
-        "of users; calibrated on those users",
+        f"- an ensemble of {manifest['config']['members']} networks and as many logistic "
+        "regressions, each fitted without one group of users; calibrated on those users",
         "",
         "## Judged on later time",
         "",

@@ -8,8 +8,6 @@ import jax
 import numpy as np
 
 from services.training.evaluation.baselines import (
-    Split,
-    earlier_window,
     fit_logistic,
     fit_recency,
     recency_scores,
@@ -37,8 +35,9 @@ from services.training.evaluation.ranking import (
 from services.training.evaluation.tables import calibration_table, lift_table
 from services.training.runs.answer import predict
 from services.training.runs.heads import segments
+from services.training.runs.linear import splits
 from services.training.runs.members import Fitted, Limits
-from services.training.runs.rows import DAY, NumpyArray, Rows, ages_weight, groups
+from services.training.runs.rows import NumpyArray, Rows, ages_weight
 from services.training.runs.scaling import scale_rows
 
 RECENCY_FEATURE = "recency_days"
@@ -143,9 +142,7 @@ def _baselines(
     half_life_days: float,
 ) -> dict[str, Answer]:
     scaled = scale_rows(train.features, fitted.scaling)
-    window = earlier_window(train.as_ofs, horizon_days * DAY)
-    splits = [window] if window else _user_splits(train)
-    logistic = fit_logistic(scaled, train.is_active, splits)
+    logistic = fit_logistic(scaled, train.is_active, splits(train, horizon_days))
     said = logistic.probabilities(scale_rows(test.features, fitted.scaling))
     baselines = {"logistic_regression": _with_means(said, train, limits, half_life_days)}
     if RECENCY_FEATURE in feature_names:
@@ -177,11 +174,6 @@ def _with_means(
         segments=np.concatenate([1.0 - active[:, None], active[:, None] * shares], axis=1),
         ranking=ranking,
     )
-
-
-def _user_splits(rows: Rows, parts: int = 5) -> list[Split]:
-    group = groups(rows.user_keys, parts)
-    return [Split(fit=group != part, judge=group == part) for part in range(parts)]
 
 
 def _estimates(scores: Scores) -> dict[str, Any]:

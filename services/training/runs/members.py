@@ -1,4 +1,4 @@
-"""The ensemble: members cross-fitted over groups of users, calibrated on users they never saw."""
+"""The ensemble: networks and straight lines cross-fitted over groups of users, then calibrated."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ import numpy as np
 from services.training.engine import Arrays, EpochReport, FitResult, fit
 from services.training.models import table
 from services.training.runs import heads
-from services.training.runs.answer import BaseRates, Network, member_outputs, pack
+from services.training.runs.answer import BaseRates, Network, blend, member_outputs, pack
 from services.training.runs.calibration import (
     Calibration,
     fit_platt,
@@ -20,6 +20,7 @@ from services.training.runs.calibration import (
     fit_spend_factor,
 )
 from services.training.runs.config import RunConfig
+from services.training.runs.linear import fit_linear
 from services.training.runs.rows import NumpyArray, Rows, ages_weight, groups, thin
 from services.training.runs.scaling import Scaling, fit_scaling, scale_rows
 from shared.errors import FailedPreconditionError
@@ -50,6 +51,7 @@ def fit_members(
     limits: Limits,
     config: RunConfig,
     *,
+    horizon_days: int,
     on_epoch: OnEpoch = lambda _member, _report: None,
 ) -> Fitted:
     """Fit an ensemble to rows; each member leaves out one group of users and is judged on it.
@@ -81,6 +83,14 @@ def fit_members(
             on_epoch=lambda report: on_epoch(number, report),
         )
 
+    linear = fit_linear(
+        inputs,
+        fitted,
+        group,
+        count=config.members,
+        horizon_days=horizon_days,
+        most_rows=config.most_rows,
+    )
     results = _on_two_threads(fit_one, config.members)
     members: list[Mapping[str, Any]] = [_numpy(result.parameters) for result in results]
     unseen: dict[str, NumpyArray] = {}
@@ -88,12 +98,14 @@ def fit_members(
         out = group == number
         for name, value in run(member, inputs[out]).items():
             unseen.setdefault(name, np.zeros((len(fitted), value.shape[1])))[out] = value
+        straight = linear.logits(inputs[out], number)[:, None]
+        unseen["active"][out] = blend(unseen["active"][out], straight)
 
     calibration = _calibrate(unseen, fitted, limits, weights)
     base = base_rates(rows, limits)
     return Fitted(
         network=Network(layers, config.members, scaling.flagged),
-        weights=pack(members, scaling, spend_scale, calibration, base),
+        weights=pack(members, linear.mean(), scaling, spend_scale, calibration, base),
         scaling=scaling,
         base=base,
         best_epochs=tuple(result.best_epoch for result in results),

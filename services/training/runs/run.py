@@ -145,7 +145,13 @@ def _fit(
     reader: DatasetReader, fold: FoldSpec, config: RunConfig, progress: _Progress
 ) -> tuple[Fitted, Rows]:
     rows = _rows(reader, fold.train_as_ofs)
-    fitted = fit_members(rows, _limits(fold), config, on_epoch=progress.listen(fold.name))
+    fitted = fit_members(
+        rows,
+        _limits(fold),
+        config,
+        horizon_days=reader.manifest.horizon_days,
+        on_epoch=progress.listen(fold.name),
+    )
     return fitted, rows
 
 
