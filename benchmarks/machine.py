@@ -1,0 +1,44 @@
+"""What a result was measured on, and where it is kept."""
+
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def machine() -> dict[str, Any]:
+    """Describe the processor, its cores and the commit measured."""
+    return {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version()}
+
+
+def keep(name: str, answer: dict[str, Any]) -> Path:
+    """Write a result with its raw rounds."""
+    path = _ROOT / "benchmarks" / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    whole = {"machine": machine(), "commit": _commit(), **answer}
+    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def report(name: str, value: float, bound: str) -> None:
+    """Print one bar in the form that is looked for."""
+    print(f"bar {name} {value:.3f}  (needs {bound})", flush=True)
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    return found.stdout.strip()
