@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,6 +18,7 @@ from shared.features import (
     select,
     words,
 )
+from shared.features.__main__ import reference
 from shared.features.algebra import aggregates_of
 from shared.features.calendar import Instant, Spine, day_start, local_day
 from shared.features.compiler import compile_sql
@@ -126,3 +128,8 @@ def test_only_the_label_reads_days_from_as_of_on():
     readers = [line for line in training.splitlines() if name in line and "arrayCount" not in line]
     assert len(readers) == 1
     assert "AS spend_micros" in readers[0]
+
+
+def test_the_page_of_all_features_is_fresh():
+    page = Path(__file__).parents[3] / "docs" / "reference" / "features.md"
+    assert page.read_text(encoding="utf-8") == reference(), "python -m shared.features > the page"
