@@ -4,6 +4,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 LOCK := requirements.lock
 STAMP := .venv/.ready
+TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint fmt protos lock up bench faults golden
@@ -28,7 +29,7 @@ up: setup ## serve everything on loopback until Ctrl-C
 	$(BIN)/oriel up $(ARGS)
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
 
 lint: setup ## check style, types, imports, protos and the lock's freshness
 	$(BIN)/ruff check .
