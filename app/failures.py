@@ -41,6 +41,7 @@ _HINTS = {
     "WORKSPACE_NOT_INITIALISED": "oriel init",
     "MODEL_VERSION_NOT_FOUND": "train a model first: oriel run",
     "SNAPSHOT_NOT_LOADED": "oriel run",
+    "TOO_LITTLE_DATA": "bring a longer history; oriel rejects shows what was left out",
     "EMPTY_FILE": "check that the export that wrote it ended well",
     "DEADLINE_EXCEEDED": "run the same command again; work that was done is not done twice",
     "ADDRESS_TAKEN": "oriel up --port 0 takes a free port",

@@ -72,6 +72,10 @@ def run(
     started = time.perf_counter()
     name = "simulator" if events is None else Path(events).name.split(".")[0]
     out = (out or _OUT / name).expanduser().absolute()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"cannot write to {out}: {error.strerror}; choose --out") from error
     home = place.home if place.path else Home(out / "workspace")
     uri, text = uri_of(events) if events else None, mappings.text_or_name(mapping)
     from app import main_job  # brings the report's drawing library with it

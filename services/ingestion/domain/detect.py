@@ -76,6 +76,7 @@ def detect(
     """
     if has_objects and looks_like_segment(columns):
         return next(mapping for mapping in builtins if mapping.kind is SourceKind.SEGMENT)
+    _require_columns(columns, uri)
     tables = [mapping for mapping in builtins if mapping.kind is not SourceKind.SEGMENT]
     fitting = [mapping for mapping in tables if not missing_roles(mapping, columns)]
     if fitting:
@@ -98,6 +99,7 @@ def check_columns(mapping: Mapping, columns: Sequence[str], uri: str) -> None:
             columns=", ".join(repeated),
         )
     if mapping.kind is not SourceKind.SEGMENT and missing_roles(mapping, columns):
+        _require_columns(columns, uri)
         raise wrong_columns(mapping, columns, uri)
 
 
@@ -121,6 +123,15 @@ def wrong_columns(mapping: Mapping, columns: Sequence[str], uri: str) -> Invalid
         columns=", ".join(columns),
         mapping=mapping.name,
     )
+
+
+def _require_columns(columns: Sequence[str], uri: str) -> None:
+    if not columns:
+        raise InvalidArgumentError(
+            f"{uri} names no columns; its first line must be a header",
+            reason="WRONG_COLUMNS",
+            uri=uri,
+        )
 
 
 def _likeness(mapping: Mapping, columns: Sequence[str]) -> float:

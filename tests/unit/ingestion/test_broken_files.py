@@ -133,6 +133,7 @@ def test_a_replayed_line_joins_its_order_as_a_further_part(world):
         (b"\x1f\x8bnot gzip", "UNREADABLE_FILE"),
         (b"nr,kunde,wann\n1,2,3\n", "WRONG_COLUMNS"),
         (b"invoice,invoice\n1,2\n", "WRONG_COLUMNS"),
+        (b"\n  \nno header here\n", "WRONG_COLUMNS"),
     ],
 )
 def test_a_file_that_is_wrong_as_a_whole_is_refused_with_a_reason(world, content, reason):
