@@ -7,6 +7,7 @@ which the system does for a supervisor that dies, however it dies.
 
 import json
 import os
+import shutil
 import sys
 import threading
 import traceback
@@ -18,6 +19,8 @@ EXIT_REFUSED = 3
 
 EXIT_ORPHANED = 4
 """Exit code when the supervisor went away."""
+
+_COMPILED = ".compiled"
 
 
 def main(arguments: list[str]) -> int:
@@ -40,6 +43,7 @@ def main(arguments: list[str]) -> int:
         reporter.progress(0, 2 * config.members * config.epochs, "reading the dataset")
         result = run_training(DatasetReader(order.dataset_folder), order.model, config, reporter)
         folder.write_result(result)
+        shutil.rmtree(run_path / _COMPILED, ignore_errors=True)
     except DomainError as error:
         traceback.print_exc()
         said = {
@@ -98,7 +102,7 @@ def _prepare_jax(run_path: Path) -> None:
 
     settings: Any = jax.config
     # All members share one program; without a cache each would be compiled anew.
-    settings.update("jax_compilation_cache_dir", str(run_path / ".compiled"))
+    settings.update("jax_compilation_cache_dir", str(run_path / _COMPILED))
     settings.update("jax_persistent_cache_min_compile_time_secs", 0)
     settings.update("jax_persistent_cache_min_entry_size_bytes", -1)
 

@@ -18,8 +18,6 @@ Array = jax.Array
 Weights = dict[str, Any]
 NumpyArray = np.ndarray[Any, Any]
 
-_MOST_LOG_SPEND = 30.0
-
 
 @dataclass(frozen=True)
 class BaseRates:
@@ -63,7 +61,7 @@ def pack(
         "scaling/centre": scaling.centre,
         "scaling/spread": scaling.spread,
         "scaling/flag_rate": scaling.flag_rate,
-        "spend/scale": [spend.centre, spend.spread],
+        "spend/scale": [spend.centre, spend.spread, spend.most],
         "calibration/active": [calibration.slope, calibration.intercept],
         "calibration/spend": [calibration.spend_factor],
         "calibration/segment": [calibration.sharpness, *calibration.segment_shift],
@@ -93,8 +91,7 @@ def predict(network: Network) -> Callable[[Weights, Array, Array], dict[str, Arr
         inputs = network_inputs(network, weights, features)
         outputs = _members(network, weights, inputs)
         active = jax.nn.sigmoid(_active(weights, inputs, outputs))
-        spend = jnp.exp(jnp.minimum(outputs["log_mean"][:, 0], _MOST_LOG_SPEND))
-        spend = spend * weights["calibration/spend"]
+        spend = jnp.exp(outputs["log_mean"][:, 0]) * weights["calibration/spend"]
         correction = weights["calibration/segment"]
         logits = correction[0] * outputs["segment"] + correction[None, 1:]
         shares = jax.nn.softmax(logits, axis=1)
@@ -126,6 +123,8 @@ def member_outputs(
         mean, sigma = spend_parameters(outputs["spend"])
         log_mean = spend_scale[0] + spend_scale[1] * mean
         log_mean = log_mean + 0.5 * jnp.square(spend_scale[1] * sigma)
+        # Nobody is expected to spend more than anybody ever has.
+        log_mean = jnp.minimum(log_mean, spend_scale[2])
         return {
             "active": outputs["active"],
             "log_mean": log_mean[:, None],

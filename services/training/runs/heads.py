@@ -26,18 +26,19 @@ bounded because the mean grows with the exponential of its square."""
 
 @dataclass(frozen=True)
 class SpendScale:
-    """Mean and standard deviation of the log of spend among active training rows."""
+    """Mean, standard deviation and maximum of the log of spend among active training rows."""
 
     centre: float
     spread: float
+    most: float
 
 
 def fit_spend_scale(spend: NumpyArray) -> SpendScale:
     """Fit on the spend of all rows; those without spend do not count."""
     logs = np.log(spend[spend > 0].astype(np.float64))
     if not len(logs):
-        return SpendScale(0.0, 1.0)
-    return SpendScale(float(logs.mean()), max(float(logs.std()), 0.1))
+        return SpendScale(0.0, 1.0, 0.0)
+    return SpendScale(float(logs.mean()), max(float(logs.std()), 0.1), float(logs.max()))
 
 
 def targets(spend: NumpyArray, limits: tuple[float, float], scale: SpendScale) -> dict[str, Any]:

@@ -68,7 +68,11 @@ def fit_members(
     wanted = heads.targets(fitted.spend, limits, spend_scale)
     layers = config.model_config().build(table(scaling.width), heads.HEADS)
     group = groups(fitted.user_keys, config.members)
-    run = jax.jit(member_outputs(layers, jnp.array([spend_scale.centre, spend_scale.spread])))
+    run = jax.jit(
+        member_outputs(
+            layers, jnp.array([spend_scale.centre, spend_scale.spread, spend_scale.most])
+        )
+    )
 
     def fit_one(number: int) -> FitResult:
         places = np.flatnonzero(group != number)
@@ -130,7 +134,7 @@ def _calibrate(
     logits = unseen["active"][:, 0]
     slope, intercept = fit_platt(logits, rows.is_active, wide)
     active = 1.0 / (1.0 + np.exp(-(slope * logits + intercept)))
-    expected = active * np.exp(np.minimum(unseen["log_mean"][:, 0], 30.0))
+    expected = active * np.exp(unseen["log_mean"][:, 0])
     spenders = rows.is_active
     sharpness, shift = fit_segments(
         unseen["segment"][spenders],

@@ -103,6 +103,13 @@ def test_missing_and_infinite_values_are_answered(predict, attribute):
         assert np.isfinite(attribute(np.full((1, width), value))["contributions"]).all()
 
 
+def test_nobody_is_expected_to_spend_much_more_than_anybody_ever_has(predict, reader, weights):
+    rng = np.random.default_rng(0)
+    wild = rng.normal(size=(500, len(shop.FEATURES))) * 10.0 ** rng.uniform(0, 12, (500, 1))
+    most = reader.arrays().spend_micros.max() / 1e6 * float(weights["calibration/spend"][0])
+    assert predict(wild, np.ones(500, bool))["expected_value"].max() <= most * 1.001
+
+
 def test_contributions_add_up_to_the_logit_of_the_prediction(predict, attribute, rows):
     said = attribute(rows.features)
     assert completeness_error(said) < 1e-4
