@@ -1,4 +1,5 @@
--- Dead letters: what could not be stored, with its bytes, so that it can be read, mended and replayed.
+-- Dead letters: what could not be stored and why, so that it can be read, mended and replayed. The bytes lie in the vault
+-- under the same rejection_id: a broken row may hold an e-mail address, which must never reach the warehouse.
 --
 -- ORDER BY (source, reject_time): people list them by sender, newest last; rejection_id makes a re-sent event one letter.
 CREATE TABLE IF NOT EXISTS events_rejected
@@ -10,7 +11,6 @@ CREATE TABLE IF NOT EXISTS events_rejected
     reason         LowCardinality(String),
     field          LowCardinality(String),
     message        String,
-    payload        String,
     mapping        String,
     reject_time    DateTime64(3, 'UTC')
 )

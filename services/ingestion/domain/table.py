@@ -53,7 +53,6 @@ REJECTED = pa.schema(
         ("reason", pa.string()),
         ("field", pa.string()),
         ("message", pa.string()),
-        ("payload", pa.string()),
         ("mapping", pa.string()),
         ("reject_time", _INSTANT),
     ]

@@ -127,7 +127,6 @@ class DurableLetterBox:
             "reason": [refusal.reason for refusal in refused],
             "field": [refusal.field for refusal in refused],
             "message": [refusal.message for refusal in refused],
-            "payload": [""] * count,
             "mapping": [self._mapping_name] * count,
             "reject_time": pa.array(np.full(count, self._now)).cast(pa.timestamp("ms", "UTC")),
         }

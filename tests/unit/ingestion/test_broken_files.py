@@ -227,4 +227,3 @@ def test_stored_messages_show_the_shape_of_a_value_and_never_the_value(world):
     [row] = world.rejected()
     assert "aaa@aaaaaaa.aaa" in row.message
     assert "ana" not in row.message
-    assert world.one("SELECT count() FROM events_rejected WHERE payload != ''") == 0
