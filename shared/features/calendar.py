@@ -1,6 +1,7 @@
 """Days of the workspace's zone, as whole numbers counted from 1970-01-01."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -53,11 +54,22 @@ class Spine:
         instants: Ascending.
         zone: IANA name of the zone whose midnights part days.
         horizon_days: Length of the label window; None leaves labels out.
+        first_index: Place of the first instant among those of the whole dataset.
     """
 
     instants: tuple[Instant, ...]
     zone: str
     horizon_days: int | None = None
+    first_index: int = 0
+
+    def runs(self, length: int) -> Iterator["Spine"]:
+        """Cut the spine into runs of instants."""
+        for start in range(0, len(self.instants), length):
+            yield replace(
+                self,
+                instants=self.instants[start : start + length],
+                first_index=self.first_index + start,
+            )
 
     @property
     def end(self) -> datetime:

@@ -82,7 +82,9 @@ class _Statement:
             cells.append(f"{self._ranged(SPEND, 0, -self._spine.horizon_days)} AS spend_micros")
             values.append("spend_micros")
         ranged = " AND t.1 BETWEEN first_index AND last_index" if self._has_ranges else ""
-        instants = ",\n  ".join(map(self._instant, count(), self._spine.instants))
+        instants = ",\n  ".join(
+            map(self._instant, count(self._spine.first_index), self._spine.instants)
+        )
         counts = [f"instant.{n + 4} AS count_{n}" for n in range(len(self._counted))]
         joined = ["*", *_INSTANT, *counts, *self._positions.values()]
         return (

@@ -41,6 +41,8 @@ SCORING = "scoring"
 
 _ROWS_A_SHARD = 262_144
 _STAGES = 5
+# The text of a statement grows with its instants, and the engine reads 256 KiB at most.
+_INSTANTS_A_STATEMENT = 64
 
 
 @dataclass(frozen=True)
@@ -226,10 +228,18 @@ class DatasetBuilder:
     ) -> tuple[Block, str]:
         has_ranges = bool(resolution)
         source = self._history.source(by_person=has_ranges)
-        sql = compile_sql(columns, spine, source, has_ranges=has_ranges)
-        batches = self._history.read(sql, spine.end, order.known_at, resolution)
+        statements = [
+            compile_sql(columns, run, source, has_ranges=has_ranges)
+            for run in spine.runs(_INSTANTS_A_STATEMENT)
+        ]
+        batches = (
+            batch
+            for sql in statements
+            for batch in self._history.read(sql, spine.end, order.known_at, resolution)
+        )
         names = [feature.name for feature in columns]
-        return collect(batches, names, has_label=spine.horizon_days is not None), sql
+        block = collect(batches, names, has_label=spine.horizon_days is not None)
+        return block, ";\n\n".join(statements)
 
     def _collect_persons(
         self,

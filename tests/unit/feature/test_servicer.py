@@ -110,6 +110,24 @@ def test_explain_says_what_would_be_built_and_builds_nothing(stub, shop, tmp_pat
     assert list(finished(stub, request()).as_of_times) == list(answer.as_of_times)
 
 
+def test_many_instants_and_rules_on_features_outside_the_groups_are_served(stub, shop):
+    text = QUESTION.replace("every: 30d", "every: 2d").replace(
+        "[rfm, windows, trends]", "[windows]"
+    )
+    dataset = finished(stub, request(prediction_files=[text.replace("folds: auto", "folds: 2")]))
+    assert dataset.state == common_pb2.STATE_SUCCEEDED, dataset.error
+    reader = DatasetReader(dataset.uri)
+    assert len(reader.manifest.as_ofs) > 64
+    assert "orders_ever" not in reader.manifest.feature_names
+    assert [fold.name for fold in reader.manifest.folds] == ["evaluation", "evaluation_2", "final"]
+    sparse = DatasetReader(finished(stub, request(request_id="b")).uri)
+    (last,) = sparse.manifest.as_ofs[-1:]
+    one, other = reader.arrays([last]), sparse.arrays([last])
+    assert (one.eligible == other.eligible).all()
+    column = sparse.manifest.feature_names.index("orders_7d")
+    assert (one.features[:, 0] == other.features[:, column]).all()
+
+
 def test_too_little_data_fails_with_each_rule(stub, warehouse):
     random_shop(8, count=12, has_edges=False).store(warehouse)
     dataset = finished(stub, request())
