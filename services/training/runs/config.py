@@ -1,6 +1,5 @@
 """What one run is asked for, as a tree of values that is stored beside its model."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,6 +14,8 @@ FORMAT_VERSION = 1
 
 # For a few thousand rows of a few dozen features; a prediction file may say otherwise.
 _TABULAR_DEFAULTS: Mapping[str, Any] = {"width": 32, "blocks": 2, "dropout": 0.3}
+
+_MANY_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,13 @@ class RunConfig:
         return parse_config(values)
 
     def fit_config(self, row_count: int) -> FitConfig:
-        """How a member is fitted to so many rows: about forty steps an epoch, within limits."""
-        size = 2 ** int(math.log2(max(row_count, 1) / 40.0)) if row_count > 40 else 1
+        """How members are fitted to so many rows.
+
+        Two batch sizes only: each is a program of its own, and compiling one takes longer than
+        fitting a member to a small shop.
+        """
         return FitConfig(
-            batch_size=min(max(size, 64), 1024),
+            batch_size=128 if row_count < _MANY_ROWS else 512,
             epochs=self.epochs,
             patience=self.patience,
             # A constant rate keeps the number of rows out of the program, so that all members

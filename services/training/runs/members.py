@@ -82,7 +82,7 @@ def fit_members(
             heads.objective,
             _arrays(inputs, wanted, places[kept], kept_weights),
             _arrays(inputs, wanted, group == number, weights[group == number]),
-            config.fit_config(len(kept)),
+            config.fit_config(min(len(fitted), config.most_rows)),
             seed=config.seed * 1000 + number,
             on_epoch=lambda report: on_epoch(number, report),
         )
@@ -98,9 +98,11 @@ def fit_members(
     results = _on_two_threads(fit_one, config.members)
     members: list[Mapping[str, Any]] = [_numpy(result.parameters) for result in results]
     unseen: dict[str, NumpyArray] = {}
+    most = int(np.bincount(group).max())
     for number, member in enumerate(members):
         out = group == number
-        for name, value in run(member, inputs[out]).items():
+        for name, value in run(member, inputs[_resized(out, most)]).items():
+            value = np.asarray(value)[: out.sum()]
             unseen.setdefault(name, np.zeros((len(fitted), value.shape[1])))[out] = value
         straight = linear.logits(inputs[out], number)[:, None]
         unseen["active"][out] = blend(unseen["active"][out], straight)
@@ -153,6 +155,12 @@ def _on_two_threads(work: Callable[[int], FitResult], count: int) -> list[FitRes
     first = work(0)
     with ThreadPoolExecutor(2) as pool:
         return [first, *pool.map(work, range(1, count))]
+
+
+def _resized(mask: NumpyArray, size: int) -> NumpyArray:
+    """Places of a mask, repeated up to a size, so that all groups run in one compiled program."""
+    places: NumpyArray = np.resize(np.flatnonzero(mask), size)
+    return places
 
 
 def _numpy(weights: Mapping[str, Any]) -> dict[str, Any]:
