@@ -72,11 +72,19 @@ class EventHistory:
 
     def uniqueness(self, end: datetime, known_at: datetime) -> Mapping[str, int]:
         """Count the events that count, and their different message ids."""
-        rows = self._warehouse.query(
-            f"SELECT count() AS count, uniqExact(message_id) AS unique FROM events WHERE {_KNOWN}",
-            {"end": end, "known_at": known_at},
-        ).to_pylist()[0]
-        return {"count": int(rows["count"]), "unique": int(rows["unique"])}
+        parameters = {"end": end, "known_at": known_at}
+
+        def ask(identity: str) -> Mapping[str, int]:
+            rows = self._warehouse.query(
+                f"SELECT count() AS count, uniqExact({identity}) AS unique FROM events"
+                f" WHERE {_KNOWN}",
+                parameters,
+            ).to_pylist()[0]
+            return {"count": int(rows["count"]), "unique": int(rows["unique"])}
+
+        # Different hashes prove different ids; equal ones may be chance, so then the ids decide.
+        hashed = ask("cityHash64(message_id)")
+        return hashed if hashed["count"] == hashed["unique"] else ask("message_id")
 
     def edges(self, end: datetime, known_at: datetime) -> tuple[Edges, FirstSeen]:
         """Return which keys are one person, and when each user key among them was first seen."""

@@ -34,18 +34,35 @@ def collect(batches: Iterable[pa.RecordBatch], names: Sequence[str], *, has_labe
     parts = [batch for batch in batches if batch.num_rows]
     keys = _column(parts, "user_key", np.uint64)
     indices = _column(parts, "as_of_index", np.uint16).astype(np.int64)
-    order = np.lexsort((indices, keys))
-    matrix = np.empty((len(keys), len(names)), np.float32)
+    order = _order(keys, indices)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
+    matrix = np.empty((len(keys), len(names)), np.float32)
     start = 0
-    for part in parts:
+    for part in parts if names else ():
         target = place[start : start + part.num_rows]
         start += part.num_rows
-        if names:
-            matrix[target] = np.stack([part.column(name).to_numpy() for name in names], axis=1)
+        matrix[target] = np.stack([part.column(name).to_numpy() for name in names], axis=1)
     spend = _column(parts, "spend_micros", np.int64)[order] if has_label else None
     return Block(keys[order], indices[order], matrix, spend)
+
+
+def _order(keys: npt.NDArray[np.uint64], indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the rows by user and instant.
+
+    The engine gives a user's instants in a row and ascending, so whole runs are put in order.
+    """
+    starts = np.flatnonzero(
+        np.concatenate([[True], (keys[1:] != keys[:-1]) | (indices[1:] <= indices[:-1])])[
+            : len(keys)
+        ]
+    )
+    runs = np.lexsort((indices[starts], keys[starts]))
+    lengths = np.diff(np.append(starts, len(keys)))[runs]
+    ends = np.cumsum(lengths)
+    steps = np.arange(len(keys)) - np.repeat(ends - lengths, lengths)
+    order: npt.NDArray[np.int64] = np.repeat(starts[runs], lengths) + steps
+    return order
 
 
 def spend_of(block: Block, labels: Block, instant_count: int) -> npt.NDArray[np.int64]:
