@@ -100,6 +100,8 @@ def _end_with_supervisor() -> None:
 def _prepare_jax(run_path: Path) -> None:
     import jax
 
+    # A worker killed while it wrote may have left half a program.
+    shutil.rmtree(run_path / _COMPILED, ignore_errors=True)
     settings: Any = jax.config
     # All members share one program; without a cache each would be compiled anew.
     settings.update("jax_compilation_cache_dir", str(run_path / _COMPILED))

@@ -171,6 +171,11 @@ def refusing(tmp_path_factory, folder):
             InvalidArgumentError,
             "MODEL_KEY_UNKNOWN",
         ),
+        (
+            {"prediction_files": [FILES[0].replace("type: mlp", "type: lenet5")]},
+            InvalidArgumentError,
+            "MODEL_NOT_FOR_TABLES",
+        ),
     ],
 )
 def test_a_wrong_request_is_refused_before_any_work(refusing, changes, error, reason):

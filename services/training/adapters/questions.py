@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from services.training.models import table
 from services.training.runs.config import RunConfig
+from services.training.runs.heads import HEADS
 from shared.config.prediction import PredictionFile, parse_prediction
 from shared.errors import InvalidArgumentError
 
@@ -30,8 +32,20 @@ def config_of(prediction_files: Sequence[str], seed: int, usual: RunConfig) -> R
             f"seed {seed} must lie between 0 and {2**31 - 1}", reason="SEED_INVALID", seed=seed
         )
     config = replace(usual, seed=seed, model=dict(first.model))
-    config.model_config()  # a wrong setting is refused now, not by the worker
+    _require_table(config)
     return config
+
+
+def _require_table(config: RunConfig) -> None:
+    """Refuse a wrong setting, or a model of images or texts, now and not in the worker."""
+    try:
+        config.model_config().build(table(1), HEADS)
+    except KeyError as missing:
+        raise InvalidArgumentError(
+            f"model type {config.model['type']!r} reads {missing}, which features lack; use mlp",
+            reason="MODEL_NOT_FOR_TABLES",
+            type=config.model["type"],
+        ) from missing
 
 
 def parse_files(prediction_files: Sequence[str]) -> list[PredictionFile]:
