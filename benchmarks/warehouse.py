@@ -268,6 +268,5 @@ def import_seconds(
 
 
 def _ratio(rounds: list[dict[str, Any]], top: str, bottom: str) -> float:
-    return statistics.median(each[top] for each in rounds) / statistics.median(
-        each[bottom] for each in rounds
-    )
+    above = statistics.median(float(each[top]) for each in rounds)
+    return above / statistics.median(float(each[bottom]) for each in rounds)
