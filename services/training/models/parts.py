@@ -16,17 +16,30 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+def settled(x: Array) -> Array:
+    """`x` computed once where a CPU trains.
+
+    XLA fuses what makes a value into everything that reads it; a sum over rows reads its whole
+    input more than once, and on a CPU doing all of that again costs more than storing it.
+    """
+    if jax.default_backend() != "cpu":
+        return x
+    stored: Array = jax.lax.optimization_barrier(x)  # type: ignore[no-untyped-call]
+    return stored
+
+
 def layer_norm(x: Array, scale: Array, shift: Array, epsilon: float = 1e-5) -> Array:
     """Each row's last axis to mean 0 and variance 1, then `scale` and `shift`.
 
     The moments are taken in at least float32, whatever the compute precision.
     """
+    x = settled(x)
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     mean = wide.mean(-1, keepdims=True)
     variance = jnp.square(wide - mean).mean(-1, keepdims=True)
     normal = ((wide - mean) * jax.lax.rsqrt(variance + epsilon)).astype(x.dtype)
     ones = (1,) * (x.ndim - 1)
-    return normal * scale.reshape(*ones, -1) + shift.reshape(*ones, -1)
+    return settled(normal * scale.reshape(*ones, -1) + shift.reshape(*ones, -1))
 
 
 def linear(x: Array, weight: Array, bias: Array) -> Array:
