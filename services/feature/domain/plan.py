@@ -42,7 +42,11 @@ def instant_at(time: datetime, zone: ZoneInfo) -> Instant:
 
 
 def training_instants(
-    question: Question, end: Instant, first_eligible_day: int, zone: ZoneInfo
+    question: Question,
+    end: Instant,
+    first_eligible_day: int,
+    zone: ZoneInfo,
+    known_at: datetime,
 ) -> tuple[Instant, ...]:
     """Return the instants whose label windows end at `end` or before, ascending.
 
@@ -51,10 +55,15 @@ def training_instants(
         end: End of the last label window.
         first_eligible_day: First day on which a user did what makes eligible.
         zone: The workspace's.
+        known_at: Instants whose labels were not known yet are left out.
     """
-    last = end.day - question.horizon_days - question.gap_days
-    days = range(last, first_eligible_day, -question.every_days)
-    return tuple(Instant(day, day_start(day, zone)) for day in reversed(days))
+    reach = question.horizon_days + question.gap_days
+    days = range(end.day - reach, first_eligible_day, -question.every_days)
+    return tuple(
+        Instant(day, day_start(day, zone))
+        for day in reversed(days)
+        if day_start(day + reach, zone) <= known_at
+    )
 
 
 def fold_plans(question: Question, instants: Sequence[Instant]) -> tuple[FoldPlan, ...]:

@@ -108,7 +108,7 @@ class DatasetBuilder:
         is_ordering = any(each.feature == "orders_ever" for each in question.eligible.conditions)
         start = (extent.first_order or order.as_of) if is_ordering else extent.first_event
         first_eligible = local_day(start, self._zone)
-        instants = training_instants(question, end, first_eligible, self._zone)
+        instants = training_instants(question, end, first_eligible, self._zone, order.known_at)
         require_history(question, instants, end.day - first_eligible)
         spine = Spine(instants, self._zone.key, question.horizon_days)
         last_day = local_day(extent.last_event, self._zone)

@@ -62,22 +62,28 @@ def test_an_as_of_within_a_day_is_refused_with_the_midnights_around_it():
 def test_instants_step_back_from_the_last_label_window_to_the_first_eligible_day():
     end = instant_at(at(2011, 9, 10), ZoneInfo("UTC"))
     first = local_day(at(2010, 12, 1), ZoneInfo("UTC"))
-    instants = training_instants(CHURN, end, first, ZoneInfo("UTC"))
+    instants = training_instants(CHURN, end, first, ZoneInfo("UTC"), end.time)
     assert instants[-1].time == at(2011, 6, 12)
     assert instants[0].time == at(2010, 12, 14)
     steps = {later.time - one.time for one, later in pairwise(instants)}
     assert steps == {timedelta(days=30)}
 
 
+def test_instants_whose_labels_were_not_known_yet_are_left_out():
+    end = instant_at(at(2011, 9, 10), ZoneInfo("UTC"))
+    instants = training_instants(CHURN, end, end.day - 300, ZoneInfo("UTC"), at(2011, 8, 11))
+    assert instants[-1].time == at(2011, 5, 13)
+
+
 def test_instants_are_midnights_across_the_change_of_clocks():
     end = instant_at(day_start(local_day(at(2011, 6, 1), LONDON), LONDON), LONDON)
-    instants = training_instants(CHURN, end, end.day - 200, LONDON)
+    instants = training_instants(CHURN, end, end.day - 200, LONDON, end.time)
     assert {instant.time.astimezone(LONDON).hour for instant in instants} == {0}
 
 
 def test_no_label_window_of_training_reaches_past_the_judged_instant():
     end = instant_at(at(2012, 9, 10), ZoneInfo("UTC"))
-    instants = training_instants(CHURN, end, end.day - 500, ZoneInfo("UTC"))
+    instants = training_instants(CHURN, end, end.day - 500, ZoneInfo("UTC"), end.time)
     *judged, final = fold_plans(CHURN, instants)
     assert [plan.name for plan in judged[:2]] == ["evaluation", "evaluation_2"]
     assert judged[0].test == (len(instants) - 1,)
@@ -89,7 +95,7 @@ def test_no_label_window_of_training_reaches_past_the_judged_instant():
 def test_a_gap_keeps_training_further_away():
     gapped = question_of([shipped_text("churn_90d").replace("gap: 0d", "gap: 20d")])
     end = instant_at(at(2012, 9, 10), ZoneInfo("UTC"))
-    instants = training_instants(gapped, end, end.day - 500, ZoneInfo("UTC"))
+    instants = training_instants(gapped, end, end.day - 500, ZoneInfo("UTC"), end.time)
     assert instants[-1].day == end.day - 110
     evaluation = fold_plans(gapped, instants)[0]
     assert instants[max(evaluation.train)].day + 110 <= instants[-1].day
@@ -103,7 +109,7 @@ def test_no_instant_at_all_says_how_much_history_is_needed():
 
 def test_every_broken_rule_is_listed_with_value_and_threshold():
     end = instant_at(at(2011, 9, 10), ZoneInfo("UTC"))
-    instants = training_instants(CHURN, end, end.day - 150, ZoneInfo("UTC"))
+    instants = training_instants(CHURN, end, end.day - 150, ZoneInfo("UTC"), end.time)
     found = rules(CHURN, Survey((3, 5), (2, 5)), fold_plans(CHURN, instants), 40)
     with pytest.raises(FailedPreconditionError) as caught:
         require(found)
@@ -119,7 +125,7 @@ def test_every_broken_rule_is_listed_with_value_and_threshold():
 
 def test_enough_of_everything_passes():
     end = instant_at(at(2012, 9, 10), ZoneInfo("UTC"))
-    instants = training_instants(CHURN, end, end.day - 300, ZoneInfo("UTC"))
+    instants = training_instants(CHURN, end, end.day - 300, ZoneInfo("UTC"), end.time)
     counts = (100,) * len(instants)
     require(rules(CHURN, Survey(counts, (50,) * len(counts)), fold_plans(CHURN, instants), 90))
 

@@ -57,6 +57,11 @@ def test_before_the_edge_a_user_is_a_person_alone_and_a_visitor_nobody():
     assert listed(members) == [(1, 1, 0, 0), (1, 1, 1, 2), (101, 1, 1, 2)]
 
 
+def test_edges_between_nobody_give_no_members():
+    assert listed(feature_members(edges((101, 1, 5)), seen(), [10])) == []
+    assert listed(label_members(edges((101, 1, 5)), seen(), [10], [20])) == []
+
+
 def test_two_customers_who_turn_out_to_be_one_both_have_the_whole_label():
     members = label_members(edges((2, 1, 15)), seen(u1=0, u2=1), [10], [20])
     assert listed(members) == [(1, 1, 0, 0), (1, 2, 0, 0), (2, 1, 0, 0), (2, 2, 0, 0)]
