@@ -108,7 +108,7 @@ def fit_members(
         unseen["active"][out] = blend(unseen["active"][out], straight)
 
     calibration = _calibrate(unseen, fitted, limits, weights)
-    base = base_rates(rows, limits)
+    base = base_rates(rows, limits, config.half_life_days)
     return Fitted(
         network=Network(layers, config.members, scaling.flagged),
         weights=pack(members, linear.mean(), scaling, spend_scale, calibration, base),
@@ -118,15 +118,22 @@ def fit_members(
     )
 
 
-def base_rates(rows: Rows, limits: Limits) -> BaseRates:
-    """Rates of users the question does not fit, drawn towards those of users it does."""
-    fits, others = rows.where(rows.eligible), rows.where(~rows.eligible)
-    weight = len(others) + _PRIOR_ROWS
-    active = (others.is_active.sum() + _PRIOR_ROWS * fits.is_active.mean()) / weight
-    spend = (others.spend.sum() + _PRIOR_ROWS * fits.spend.mean()) / weight
-    classes = heads.segments(fits.spend[fits.is_active], limits)
-    counts = np.bincount(classes, minlength=4)[1:] + 1.0
-    return BaseRates(float(active), float(spend), counts / counts.sum())
+def base_rates(rows: Rows, limits: Limits, half_life_days: float) -> BaseRates:
+    """Rates of users the question does not fit, drawn towards those of users it does.
+
+    Rows count the less the older they are, as in training.
+    """
+    weights = ages_weight(rows.as_ofs, half_life_days).astype(np.float64)
+    fits, others = weights * rows.eligible, weights * ~rows.eligible
+    total = others.sum() + _PRIOR_ROWS
+
+    def drawn(values: NumpyArray) -> float:
+        usual = np.average(values, weights=fits)
+        return float(((others * values).sum() + _PRIOR_ROWS * usual) / total)
+
+    classes = heads.segments(rows.spend, limits)
+    shares = np.bincount(classes, weights=fits, minlength=4)[1:] + 1.0
+    return BaseRates(drawn(rows.is_active), drawn(rows.spend), shares / shares.sum())
 
 
 def _calibrate(

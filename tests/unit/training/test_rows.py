@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from services.training.runs.rows import DAY, ages_weight, groups, thin
+from services.training.runs.members import base_rates
+from services.training.runs.rows import DAY, Rows, ages_weight, groups, thin
 
 
 def test_all_rows_of_a_user_are_in_one_group_and_groups_are_even():
@@ -36,3 +37,16 @@ def test_few_rows_are_left_alone():
     kept, same = thin(weights, np.array([1, 2], np.uint64), 10)
     assert kept.tolist() == [0, 1]
     assert same.tolist() == weights.tolist()
+
+
+def test_base_rates_come_from_users_the_question_does_not_fit_once_there_are_many():
+    eligible = np.arange(1200) < 200
+    spend = np.where(eligible, 100.0, np.where(np.arange(1200) % 10 == 0, 30.0, 0.0))
+    keys = np.arange(1200, dtype=np.uint64)
+    rows = Rows(keys, np.zeros(1200, np.int64), eligible, np.zeros((1200, 1), np.float32), spend)
+    base = base_rates(rows, (20.0, 60.0), 60.0)
+    assert base.active == pytest.approx((100 + 20) / 1020)
+    assert base.spend == pytest.approx((3000 + 2000) / 1020)
+    few = base_rates(rows.where(eligible), (20.0, 60.0), 60.0)
+    assert few.active == pytest.approx(1.0)
+    assert few.segments.sum() == pytest.approx(1.0)
