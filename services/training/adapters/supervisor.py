@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
 import shared.errors
+from services.training.engine.environment import ALLOCATOR
 from services.training.runs.folder import RunFolder
 from shared.errors import CancelledError, DomainError, UnavailableError
 
@@ -19,10 +20,7 @@ _POLL_SECONDS = 0.1
 _EXIT_SECONDS = 20.0
 
 WORKER_ENVIRONMENT: Mapping[str, str] = {
-    # Freed memory is kept for the next step instead of going back to the system: half the step
-    # time at large batches.
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "100000000000",
+    **ALLOCATOR,
     # Sums in a fixed order whatever the machine is busy with, so that equal runs give equal bytes.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
