@@ -11,8 +11,13 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 
 def machine() -> dict[str, Any]:
-    """Describe the processor, its cores and the commit measured."""
-    return {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version()}
+    """Describe the processor, its cores, and how busy all of them were."""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "load_of_all": [round(each, 1) for each in os.getloadavg()],
+        "python": platform.python_version(),
+    }
 
 
 def keep(name: str, answer: dict[str, Any]) -> Path:

@@ -1,8 +1,9 @@
 """How fast are datasets built and events taken in, against the nearest thing that could do it?
 
 bar pit_over_duckdb: a training dataset over 10 million events, built whole (uniqueness check,
-features, labels, order, hash, files), over DuckDB's time for the rows alone, from its own storage
-sorted alike, by the faster of two ways to write the query; all columns must have equal checksums.
+features, labels, order, hash, statistics, files), over DuckDB's time for the uniqueness check and
+the ordered rows as Arrow, from its own storage sorted alike, by the faster of two ways to write
+the query; all columns must have equal checksums.
 bar growth_10x: the same build over ten times the events.
 bar ingest_over_raw: an import of a Parquet file through the service over a raw insert of the rows
 that it stores.
@@ -68,7 +69,7 @@ def main(arguments: list[str]) -> int:
         "growth_10x": statistics.median(each["build_seconds"] for each in whole)
         / statistics.median(small),
     }
-    query_only = _ratio(whole, "query_seconds", "duckdb_seconds")
+    query_only = _ratio(whole, "query_seconds", "duckdb_rows_seconds")
     report("pit_over_duckdb", bars["pit_over_duckdb"], "<= 1.0")
     report("ingest_over_raw", bars["ingest_over_raw"], ">= 0.15")
     report("growth_10x", bars["growth_10x"], "<= 12")
@@ -184,6 +185,7 @@ def compare(shop: Shop, folder: Path, parquet: Path, rounds: int) -> list[dict[s
                     **ours,
                     "query_seconds": query_seconds,
                     "duckdb_seconds": theirs["seconds"],
+                    "duckdb_rows_seconds": theirs["seconds"] - theirs["check_seconds"],
                     "duckdb_way": way,
                     "duckdb_version": version,
                     "rows": row_count,

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
@@ -32,6 +33,10 @@ class DatasetWriter:
         self._names = feature_names
         self._hash = _ContentHash(feature_names)
         self._statistics = _RunningStatistics(len(feature_names))
+        # One thread each, so that shards are taken in order while the next one is written.
+        self._hashing = ThreadPoolExecutor(1, "dataset-hash")
+        self._summing = ThreadPoolExecutor(1, "dataset-statistics")
+        self._under_way: list[Future[None]] = []
         self._shards: list[str] = []
         self._row_count = self._user_count = 0
         shutil.rmtree(self._partial, ignore_errors=True)
@@ -46,12 +51,16 @@ class DatasetWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._hashing.shutdown(cancel_futures=True)
+        self._summing.shutdown(cancel_futures=True)
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def append(self, arrays: DatasetArrays) -> None:
         """Write one shard; its users follow those of the last one and are in no other."""
         shard = f"shard-{len(self._shards):05d}.arrow"
         canonical(arrays.features)
+        self._under_way.append(self._hashing.submit(self._hash.update, arrays))
+        self._under_way.append(self._summing.submit(self._statistics.update, arrays.features))
         batch = to_arrow(arrays)
         with (
             pa.OSFile(str(self._partial / shard), "wb") as sink,
@@ -59,8 +68,6 @@ class DatasetWriter:
         ):
             file.write_batch(batch)
         self._shards.append(shard)
-        self._hash.update(arrays)
-        self._statistics.update(arrays.features)
         self._row_count += len(arrays)
         self._user_count += int(np.count_nonzero(np.diff(arrays.user_keys))) + (len(arrays) > 0)
 
@@ -70,6 +77,8 @@ class DatasetWriter:
         Args:
             manifest: Makes the manifest out of what was written.
         """
+        for work in self._under_way:
+            work.result()
         statistics = dict(zip(self._names, self._statistics.result(), strict=True))
         made = manifest(
             Written(
