@@ -1,7 +1,7 @@
-"""Training steps beside PyTorch and TensorFlow: same network, same batch, same cores, in turns.
+"""Training steps beside PyTorch: same network, same batch, same cores, in turns.
 
-A bar is the peer's median seconds a step divided by ours. Every peer runs in an environment of its
-own, made on first use; PyTorch runs in both memory layouts and its faster one counts.
+A bar is the peer's median seconds a step divided by ours. PyTorch runs in an environment of its
+own, made on first use, in both memory layouts; its faster one counts.
 """
 
 import json
@@ -19,12 +19,11 @@ from services.training.engine.environment import worker_environment
 HERE = Path(__file__).parent
 ROUNDS = 7
 BARS = {
-    "lenet_torch_core": ("lenet", "torch"),
-    "lenet_tf_single": ("lenet_all_cores", "tensorflow"),
-    "resnet50_torch": ("resnet50", "torch"),
-    "mlp_torch": ("mlp", "torch"),
-    "lstm_torch": ("lstm", "torch"),
-    "transformer_torch": ("transformer", "torch"),
+    "lenet_torch_core": "lenet",
+    "resnet50_torch": "resnet50",
+    "mlp_torch": "mlp",
+    "lstm_torch": "lstm",
+    "transformer_torch": "transformer",
 }
 
 
@@ -32,8 +31,8 @@ def main(names: Sequence[str] = ()) -> None:
     """Measure the bars named, or all of them; print them and keep the raw rounds."""
     results = {}
     for bar in names or BARS:
-        case_name, peer = BARS[bar]
-        rounds = measure(case_name, peer)
+        case_name = BARS[bar]
+        rounds = measure(case_name)
         ours = statistics.median(rounds["ours"])
         best, seconds = min(
             (statistics.median(times), name) for name, times in rounds.items() if name != "ours"
@@ -47,13 +46,13 @@ def main(names: Sequence[str] = ()) -> None:
     kept.write_text(json.dumps({**before, **results}, indent=1) + "\n", encoding="utf-8")
 
 
-def measure(case_name: str, peer: str) -> dict[str, list[float]]:
+def measure(case_name: str) -> dict[str, list[float]]:
     """Seconds a step of each round, by contestant."""
     case = CASES[case_name]
     memory = worker_environment({})
     contestants = [
         Contestant("ours", [sys.executable, "-m", "benchmarks.training_ours"], memory),
-        *peers(peer, has_layouts=len(case.shape) == 3),
+        *peers(has_layouts=len(case.shape) == 3),
     ]
     with ExitStack() as stack:
         running = [
@@ -62,23 +61,20 @@ def measure(case_name: str, peer: str) -> dict[str, list[float]]:
         return interleave(running, ROUNDS)
 
 
-def peers(name: str, *, has_layouts: bool) -> list[Contestant]:
-    """The peer's contestants; its memory gets the same settings as ours."""
-    python = environment(name)
-    command = [str(python), str(HERE / "peers" / name / "steps.py")]
-    quiet = {**worker_environment({}), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    if name != "torch":
-        return [Contestant(name, command, quiet)]
+def peers(*, has_layouts: bool) -> list[Contestant]:
+    """PyTorch in each layout the case has; its memory gets the same settings as ours."""
+    command = [str(environment()), str(HERE / "peers" / "torch" / "steps.py")]
     layouts = ["contiguous", "channels_last"] if has_layouts else ["contiguous"]
-    return [Contestant(f"torch {layout}", [*command, layout], quiet) for layout in layouts]
+    memory = worker_environment({})
+    return [Contestant(f"torch {layout}", [*command, layout], memory) for layout in layouts]
 
 
-def environment(name: str) -> Path:
-    """The interpreter of the peer's own environment, made from its requirements on first use."""
-    folder = HERE / "peers" / name
+def environment() -> Path:
+    """The interpreter of PyTorch's own environment, made from its requirements on first use."""
+    folder = HERE / "peers" / "torch"
     python = folder / ".venv" / "bin" / "python"
     if not python.exists():
-        print(f"making {name}'s environment", flush=True)
+        print("making PyTorch's environment", flush=True)
         subprocess.run([sys.executable, "-m", "venv", folder / ".venv"], check=True)
         install = [python, "-m", "pip", "install", "--quiet", "-r", folder / "requirements.txt"]
         subprocess.run(install, check=True)

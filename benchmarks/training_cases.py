@@ -34,7 +34,6 @@ CASES = {
     case.name: case
     for case in (
         Case("lenet", 128, 40, 1, (28, 28, 1), 10, {}),
-        Case("lenet_all_cores", 128, 40, 2, (28, 28, 1), 10, {}),
         Case("resnet50", 64, 1, 1, (32, 32, 3), 10, {}),
         Case("mlp", 256, 20, 1, (64,), 10, MLP),
         Case("lstm", 64, 5, 1, (64, 32), 10, LSTM),
