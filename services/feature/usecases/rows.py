@@ -50,10 +50,10 @@ def collect(batches: Iterable[pa.RecordBatch], names: Sequence[str], *, has_labe
 def _order(keys: npt.NDArray[np.uint64], indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the rows by user and instant.
 
-    The engine gives a user's instants in a row and ascending, so whole runs are put in order.
+    The engine gives a user's neighbouring instants in a row, so whole runs are put in order.
     """
     starts = np.flatnonzero(
-        np.concatenate([[True], (keys[1:] != keys[:-1]) | (indices[1:] <= indices[:-1])])[
+        np.concatenate([[True], (keys[1:] != keys[:-1]) | (indices[1:] != indices[:-1] + 1)])[
             : len(keys)
         ]
     )
