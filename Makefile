@@ -51,7 +51,7 @@ lock: $(STAMP) ## resolve pyproject.toml into the lock again
 	$(BIN)/uv pip compile pyproject.toml --group training --group report --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --output-file $(LOCK)
 
 golden: setup ## rewrite the golden files; review the difference
-	ORIEL_GOLDEN=write $(BIN)/python -m pytest -q tests/unit/report -k reviewed
+	ORIEL_GOLDEN=write $(BIN)/python -m pytest -q tests/unit/report tests/unit/feature -k reviewed
 
 bench: setup ## measure: make bench NAME=warehouse
 	$(BIN)/python -m benchmarks $(NAME)
