@@ -4,14 +4,15 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from oriel.feature.v1 import feature_pb2
 from oriel.training.v1 import training_pb2 as pb
 from oriel.training.v1 import training_pb2_grpc as rpc
-from services.training.adapters.datasets import TrainingDatasets
 from services.training.adapters.supervisor import Supervisor
 from services.training.adapters.training import Training
 from services.training.runs.config import RunConfig
 from services.training.servicer import TrainingServicer
 from shared.config.home import Home, WorkspaceSettings
+from shared.dataset.finished import FinishedDatasets
 from shared.jobs import JobStore
 from shared.registry import ModelRegistry
 from shared.rpc import Service
@@ -41,7 +42,8 @@ def build(
     registry = ModelRegistry(home.registry_path)
     training = Training(home.runs_path, supervisor or Supervisor(), registry)
     jobs = JobStore(home.jobs_path("training"), "trainingRuns")
-    servicer = TrainingServicer(TrainingDatasets(channel), training, jobs, settings.run)
+    datasets = FinishedDatasets(channel, feature_pb2.DATASET_PURPOSE_TRAINING)
+    servicer = TrainingServicer(datasets, training, jobs, settings.run)
     full_name = pb.DESCRIPTOR.services_by_name["TrainingService"].full_name
     return Service(
         full_name,

@@ -6,12 +6,12 @@ import grpc
 
 from oriel.training.v1 import training_pb2 as pb
 from oriel.training.v1 import training_pb2_grpc as rpc
-from services.training.adapters.datasets import TrainingDatasets
 from services.training.adapters.messages import run_message
 from services.training.adapters.questions import config_of, parse_files
 from services.training.adapters.training import Training
 from services.training.runs.config import RunConfig
 from services.training.runs.folder import Order
+from shared.dataset.finished import FinishedDatasets
 from shared.errors import InvalidArgumentError
 from shared.jobs import JobStore
 
@@ -27,7 +27,7 @@ class TrainingServicer(rpc.TrainingServiceServicer):
     """
 
     def __init__(
-        self, datasets: TrainingDatasets, training: Training, jobs: JobStore, usual: RunConfig
+        self, datasets: FinishedDatasets, training: Training, jobs: JobStore, usual: RunConfig
     ) -> None:
         self._datasets, self._training, self._jobs = datasets, training, jobs
         self._usual = usual

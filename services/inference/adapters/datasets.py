@@ -7,13 +7,11 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from oriel.common.v1 import common_pb2
-from oriel.feature.v1 import feature_pb2, feature_pb2_grpc
+from oriel.feature.v1 import feature_pb2
 from services.inference.domain.snapshot import FeatureSnapshot, ordered
 from shared.dataset import DatasetReader
-from shared.errors import FailedPreconditionError, InvalidArgumentError
-
-_SECONDS = 30.0
+from shared.dataset.finished import FinishedDatasets
+from shared.errors import FailedPreconditionError
 
 
 class ScoringDatasets:
@@ -24,7 +22,7 @@ class ScoringDatasets:
     """
 
     def __init__(self, channel: grpc.Channel) -> None:
-        self._features = feature_pb2_grpc.FeatureServiceStub(channel)
+        self._datasets = FinishedDatasets(channel, feature_pb2.DATASET_PURPOSE_SCORING)
 
     def read(self, name: str) -> FeatureSnapshot:
         """Return the features of a finished scoring dataset, ordered by user.
@@ -34,23 +32,7 @@ class ScoringDatasets:
             InvalidArgumentError: It is not for scoring.
             FailedPreconditionError: It is not finished.
         """
-        request = feature_pb2.GetDatasetRequest(name=name)
-        dataset = self._features.GetDataset(request, timeout=_SECONDS).dataset
-        if dataset.purpose != feature_pb2.DATASET_PURPOSE_SCORING:
-            raise InvalidArgumentError(
-                f"{name} is not a scoring dataset; create one with purpose SCORING.",
-                reason="DATASET_NOT_FOR_SCORING",
-                name=name,
-            )
-        if dataset.state != common_pb2.STATE_SUCCEEDED:
-            state = common_pb2.State.Name(dataset.state).removeprefix("STATE_")
-            raise FailedPreconditionError(
-                f"{name} is {state}; wait for it with WatchDataset, or create it again.",
-                reason="DATASET_NOT_READY",
-                name=name,
-                state=state,
-            )
-        return snapshot_of(name, Path(dataset.uri))
+        return snapshot_of(name, self._datasets.find(name).folder)
 
 
 def snapshot_of(name: str, folder: Path) -> FeatureSnapshot:

@@ -1,4 +1,4 @@
-"""Training datasets: found through the feature service."""
+"""Finished datasets, found by name through the feature service."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,30 +21,36 @@ class FoundDataset:
     predictions: tuple[str, ...]
 
 
-class TrainingDatasets:
-    """Finds datasets by name.
+class FinishedDatasets:
+    """Finds finished datasets that were made for one purpose.
 
     Args:
         channel: To the feature service; used at the first call.
+        purpose: `DATASET_PURPOSE_TRAINING` or `DATASET_PURPOSE_SCORING`.
     """
 
-    def __init__(self, channel: grpc.Channel) -> None:
+    def __init__(
+        self, channel: grpc.Channel, purpose: "feature_pb2.DatasetPurpose.ValueType"
+    ) -> None:
         self._features = feature_pb2_grpc.FeatureServiceStub(channel)
+        self._purpose = purpose
 
     def find(self, name: str) -> FoundDataset:
-        """Return where a finished training dataset lies.
+        """Return where a dataset lies.
 
         Raises:
             NotFoundError: There is no such dataset.
-            InvalidArgumentError: It is not for training.
+            InvalidArgumentError: It was made for another purpose.
             FailedPreconditionError: It is not finished.
         """
         request = feature_pb2.GetDatasetRequest(name=name)
         dataset = self._features.GetDataset(request, timeout=_SECONDS).dataset
-        if dataset.purpose != feature_pb2.DATASET_PURPOSE_TRAINING:
+        if dataset.purpose != self._purpose:
+            wanted = feature_pb2.DatasetPurpose.Name(self._purpose)
+            purpose = wanted.removeprefix("DATASET_PURPOSE_")
             raise InvalidArgumentError(
-                f"{name} is not a training dataset; create one with purpose TRAINING",
-                reason="DATASET_NOT_FOR_TRAINING",
+                f"{name} is not a {purpose.lower()} dataset; create one with purpose {purpose}",
+                reason=f"DATASET_NOT_FOR_{purpose}",
                 name=name,
             )
         if dataset.state != common_pb2.STATE_SUCCEEDED:
