@@ -249,7 +249,7 @@ def test_a_worker_ends_when_its_supervisor_is_killed(tmp_path):
 
 def _only_child(process):
     parent = psutil.Process(process.pid)
-    for _ in range(200):
+    for _ in range(1200):
         children = parent.children()
         if children:
             return children[0]
