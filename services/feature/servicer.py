@@ -12,9 +12,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from oriel.feature.v1 import feature_pb2 as pb
 from oriel.feature.v1 import feature_pb2_grpc as rpc
+from services.feature.adapters.image_folder import ImageFolder
 from services.feature.domain.plan import FoldPlan
-from services.feature.domain.question import question_of
+from services.feature.domain.question import image_question_of, question_of
 from services.feature.usecases.build import SCORING, TRAINING, DatasetBuilder, Order
+from services.feature.usecases.build_images import build_images
+from shared.config.images import asks_of_images
 from shared.dataset import Manifest
 from shared.errors import InvalidArgumentError
 from shared.features.calendar import Instant
@@ -39,6 +42,8 @@ class FeatureServicer(rpc.FeatureServiceServicer):
         """Start to build a dataset."""
         request_id = request.request_id or uuid.uuid4().hex
         identifier = sha256(request_id.encode()).hexdigest()[:16]
+        if any(map(asks_of_images, request.prediction_files)):
+            return self._create_images(request, request_id, identifier)
         order = self._order(request, f"datasets/{identifier}", _purpose(request.purpose))
         asked = {
             "prediction_files": list(request.prediction_files),
@@ -50,6 +55,28 @@ class FeatureServicer(rpc.FeatureServiceServicer):
         def work(job: JobContext) -> Mapping[str, Any]:
             folder = self._folder / identifier
             return _result(self._builder.build(order, folder, job), folder)
+
+        return pb.CreateDatasetResponse(
+            dataset=dataset_message(self._jobs.submit(request_id, asked, work))
+        )
+
+    def _create_images(
+        self, request: pb.CreateDatasetRequest, request_id: str, identifier: str
+    ) -> pb.CreateDatasetResponse:
+        question = image_question_of(list(request.prediction_files))
+        _require_timeless_training(request)
+        source = ImageFolder(Path(question.images))
+        asked = {"prediction_files": list(request.prediction_files), "purpose": TRAINING}
+
+        def work(job: JobContext) -> Mapping[str, Any]:
+            folder = self._folder / identifier
+            manifest = build_images(f"datasets/{identifier}", question, source, folder, job)
+            return {
+                "predictions": list(manifest.predictions),
+                "uri": str(folder),
+                "content_hash": manifest.content_hash,
+                "row_count": manifest.row_count,
+            }
 
         return pb.CreateDatasetResponse(
             dataset=dataset_message(self._jobs.submit(request_id, asked, work))
@@ -122,7 +149,9 @@ def dataset_message(job: Job) -> pb.Dataset:
         predictions=done.get("predictions", []),
         purpose=purpose,  # type: ignore[arg-type]  # an enum's number is an int
         as_of_times=[_stamp(datetime.fromisoformat(text)) for text in done.get("as_ofs", [])],
-        known_at_time=_stamp(datetime.fromisoformat(done["known_at"])) if done else None,
+        known_at_time=_stamp(datetime.fromisoformat(done["known_at"]))
+        if "known_at" in done
+        else None,
         state=state_message(job),
         progress=progress_message(job),
         error=status_message(job),
@@ -164,6 +193,21 @@ def _purpose(value: int) -> str:
             reason="PURPOSE_MISSING",
         )
     return _PURPOSES[value]
+
+
+def _require_timeless_training(request: pb.CreateDatasetRequest) -> None:
+    if _purpose(request.purpose) != TRAINING:
+        raise InvalidArgumentError(
+            "purpose: images are for training only; use DATASET_PURPOSE_TRAINING",
+            reason="PURPOSE_NOT_FOR_IMAGES",
+        )
+    for field in ("as_of_time", "known_at_time"):
+        if request.HasField(field):
+            raise InvalidArgumentError(
+                f"{field} is set, but images have no time; leave it unset",
+                reason="TIME_NOT_FOR_IMAGES",
+                field=field,
+            )
 
 
 def _time(

@@ -11,6 +11,8 @@ from shared.errors import FailedPreconditionError
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
+USERS = "users"
+"""Kind of a dataset whose manifest names none."""
 
 
 @dataclass(frozen=True)
@@ -83,31 +85,13 @@ class Manifest:
         return tuple(column.name for column in self.features)
 
 
-def to_json(manifest: Manifest) -> str:
-    """Return the text of a manifest file; equal manifests give equal bytes."""
+def to_json(manifest: Any) -> str:
+    """Return the text of a manifest file; equal manifests, of whatever kind, give equal bytes."""
     return json.dumps(_plain(manifest), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def from_json(text: str, origin: str) -> Manifest:
-    """Read the text of a manifest file.
-
-    Args:
-        text: What `to_json` wrote.
-        origin: Where it came from, for messages.
-
-    Raises:
-        FailedPreconditionError: It was written by a newer Oriel, or is not a manifest.
-    """
-    values = json.loads(text)
-    version = values.get("format_version") if isinstance(values, dict) else None
-    if version != FORMAT_VERSION:
-        raise FailedPreconditionError(
-            f"{origin} has dataset format {version}; this Oriel reads {FORMAT_VERSION}: "
-            "build the dataset again",
-            reason="DATASET_FORMAT_UNKNOWN",
-            path=origin,
-            format_version=version,
-        )
+def from_values(values: Mapping[str, Any]) -> Manifest:
+    """Return the manifest whose file holds these values."""
     known = {each.name for each in fields(Manifest)}
     values = {key: value for key, value in values.items() if key in known}
     return Manifest(
@@ -128,16 +112,57 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a dataset folder.
 
     Raises:
+        FailedPreconditionError: There is no dataset of users, or one of another format.
+    """
+    return from_values(read_values(folder, USERS))
+
+
+def kind_of(folder: Path) -> str:
+    """Return of what a dataset's rows are: "users" or "images".
+
+    Raises:
         FailedPreconditionError: There is no dataset, or one of another format.
     """
+    return str(_read(folder).get("kind", USERS))
+
+
+def read_values(folder: Path, kind: str) -> Mapping[str, Any]:
+    """Return what the manifest file of a dataset holds.
+
+    Raises:
+        FailedPreconditionError: There is no dataset, one of another format or of another kind.
+    """
+    values = _read(folder)
+    found = values.get("kind", USERS)
+    if found != kind:
+        raise FailedPreconditionError(
+            f"{folder} holds a dataset of {found}, not of {kind}; name another",
+            reason="DATASET_OF_ANOTHER_KIND",
+            path=folder,
+            found=found,
+            kind=kind,
+        )
+    return values
+
+
+def _read(folder: Path) -> Mapping[str, Any]:
     path = folder / MANIFEST_FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise FailedPreconditionError(
             f"{folder} holds no dataset; build it again", reason="DATASET_MISSING", path=folder
         ) from error
-    return from_json(text, str(path))
+    version = values.get("format_version") if isinstance(values, dict) else None
+    if version != FORMAT_VERSION:
+        raise FailedPreconditionError(
+            f"{path} has dataset format {version}; this Oriel reads {FORMAT_VERSION}: "
+            "build the dataset again",
+            reason="DATASET_FORMAT_UNKNOWN",
+            path=path,
+            format_version=version,
+        )
+    return dict(values)
 
 
 def _fold(values: Mapping[str, Any]) -> FoldSpec:

@@ -90,12 +90,17 @@ class DatasetWriter:
             )
         )
         (self._partial / MANIFEST_FILE).write_text(to_json(made), encoding="utf-8")
-        for path in self._partial.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._partial.rename(self._folder)
+        appear(self._partial, self._folder)
         return made
+
+
+def appear(partial: Path, folder: Path) -> None:
+    """Let a folder that is written stand under its name, in the place of one that was there."""
+    for path in partial.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
 
 
 class Written:

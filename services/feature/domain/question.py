@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from shared.config.images import ImagePrediction, parse_image_prediction
 from shared.config.prediction import Eligibility, PredictionFile, parse_prediction
 from shared.errors import InvalidArgumentError
 from shared.features import Feature, select
@@ -65,3 +66,18 @@ def question_of(texts: Sequence[str]) -> Question:
         folds=first.folds,
         features=select(first.features),
     )
+
+
+def image_question_of(texts: Sequence[str]) -> ImagePrediction:
+    """Read the one prediction file about images that a dataset is to serve.
+
+    Raises:
+        InvalidArgumentError: There are several, or it is wrong.
+    """
+    if len(texts) != 1:
+        raise InvalidArgumentError(
+            "prediction_files: a file about images stands alone; send one request for each",
+            reason="PREDICTION_FILES_DIFFER",
+            field="source",
+        )
+    return parse_image_prediction(texts[0])
