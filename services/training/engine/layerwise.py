@@ -6,7 +6,7 @@ layer at once, a parameter server is sent the gradient. Both compute the same bi
 run the same programs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +70,13 @@ class LayerPrograms:
         self._backward = [wrap(number, "backward", each) for number, each in enumerate(backward)]
         self._loss = jax.jit(_loss_of(objective))
 
-    def forward(self, weights: Weights, part: DeviceBatch, scale: Array, key: Array) -> Forward:
-        """Run all layers; the loss is the micro-batch's sum times `scale`."""
+    def forward(
+        self, weights: Mapping[str, Array], part: DeviceBatch, scale: Array, key: Array
+    ) -> Forward:
+        """Run all layers; the loss is the micro-batch's sum times `scale`.
+
+        `weights` is asked for a layer's vector when the layer runs, and not before.
+        """
         carry = cast_floats(part.inputs, self._dtype)
         tapes, observed = [], {}
         for number, layer in enumerate(self.layers):

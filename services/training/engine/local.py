@@ -75,7 +75,7 @@ class _Fit:
         seed: int,
     ) -> None:
         self._train, self._valid, self._config, self._seed = train, valid, config, seed
-        self._size = _fitting_batch_size(config, len(train))
+        self._size = fitting_batch_size(config, len(train))
         steps = len(plan_epoch(train, self._size, seed, 0)) * config.epochs
         transforms = optimizers(config.optimizer, layers, steps)
         kind = FusedRuntime if config.mode == "fused" else LeanRuntime
@@ -182,7 +182,7 @@ def widen_batch(batch: Batch, config: FitConfig) -> Batch:
     return Batch(widen(batch.inputs, config), widen(batch.targets, config), weights)
 
 
-def _fitting_batch_size(config: FitConfig, count: int) -> int:
+def fitting_batch_size(config: FitConfig, count: int) -> int:
     """The batch size, made smaller where there are fewer rows than one batch."""
     parts = math.ceil(min(config.batch_size, count) / config.micro_batches)
     return parts * config.micro_batches

@@ -1,5 +1,6 @@
 """Optimizers that act on one layer's flat vector, so that any owner of a layer can update it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -57,17 +58,37 @@ def layer_optimizer(
     config: OptimizerConfig, layer: Layer, total_steps: int
 ) -> optax.GradientTransformation:
     """The transformation for that layer's vector; the gradient is clipped by the layer's norm."""
-    clip = (
-        optax.identity()
-        if config.clip_norm is None
-        else optax.clip_by_global_norm(config.clip_norm)
-    )
-    decay = _masked_decay(config.weight_decay, jnp.asarray(layer.layout.decay_mask()))
+    return vector_optimizer(config, jnp.asarray(layer.layout.decay_mask()), total_steps)
+
+
+def acts_by_element(config: OptimizerConfig) -> bool:
+    """Whether each number is updated alone, so that parts of a layer may be updated apart."""
+    return config.clip_norm is None and config.kind != "lamb"
+
+
+def vector_norm(vector: Array) -> Array:
+    """Euclidean length."""
+    return jnp.sqrt(jnp.sum(jnp.square(vector)))
+
+
+def vector_optimizer(
+    config: OptimizerConfig,
+    is_decayed: Array,
+    total_steps: int,
+    norm: Callable[[Array], Array] = vector_norm,
+) -> optax.GradientTransformation:
+    """The transformation for a vector whose numbers are decayed where `is_decayed` is 1.
+
+    The vector is a layer's, or a part of it where the config `acts_by_element` or `norm` gives
+    the whole layer's norm from a part.
+    """
+    clip = optax.identity() if config.clip_norm is None else _clip(config.clip_norm, norm)
+    decay = _masked_decay(config.weight_decay, is_decayed)
     rate = optax.scale_by_learning_rate(learning_rate(config, total_steps))
     if config.kind == "sgd":
         return optax.chain(clip, decay, optax.trace(config.momentum), rate)
     adam = optax.scale_by_adam(config.momentum, config.second_decay)
-    trust = optax.scale_by_trust_ratio() if config.kind == "lamb" else optax.identity()
+    trust = _trust_ratio(norm) if config.kind == "lamb" else optax.identity()
     return optax.chain(clip, adam, decay, trust, rate)
 
 
@@ -76,6 +97,27 @@ def optimizers(
 ) -> dict[str, optax.GradientTransformation]:
     """One transformation a layer, by layer name."""
     return {layer.name: layer_optimizer(config, layer, total_steps) for layer in layers}
+
+
+def _clip(longest: float, norm: Callable[[Array], Array]) -> optax.GradientTransformation:
+    """Vectors longer than `longest` are shortened to it."""
+
+    def clip(vector: Array) -> Array:
+        length = norm(vector)
+        return jnp.where(length < longest, vector, vector / length * longest)
+
+    return optax.stateless(lambda updates, _: clip(updates))
+
+
+def _trust_ratio(norm: Callable[[Array], Array]) -> optax.GradientTransformation:
+    """LAMB: a step in the ratio of the parameters' length to its own."""
+
+    def scale(updates: Array, params: Array) -> Array:
+        lengths = norm(params), norm(updates)
+        has_ratio = (lengths[0] > 0) & (lengths[1] > 0)
+        return updates * jnp.where(has_ratio, lengths[0] / lengths[1], 1.0)
+
+    return optax.stateless(scale)
 
 
 def _masked_decay(rate: float, mask: Array) -> optax.GradientTransformation:

@@ -63,12 +63,17 @@ def next_states(layers: LayerList, states: Weights, observed: list[Weights]) -> 
     """States moved towards the mean of what the micro-batches observed."""
     if not states:
         return {}
-    mean = jax.tree.map(lambda total: total / len(observed), ordered_sum(observed))
+    total = ordered_sum(observed)
     kept = {f"{layer.name}/state": layer.state_momentum for layer in layers}
     return {
-        key: kept[key] * state + (1.0 - kept[key]) * mean[key].astype(state.dtype)
+        key: next_state(kept[key], state, total[key], len(observed))
         for key, state in states.items()
     }
+
+
+def next_state(kept: float, state: Array, total: Array, count: int) -> Array:
+    """One layer's state moved towards the mean of `count` observations that sum to `total`."""
+    return kept * state + (1.0 - kept) * (total / count).astype(state.dtype)
 
 
 def update_layer(
