@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from shared.errors import InvalidArgumentError
 
 NumpyArray = np.ndarray[Any, Any]
+Augment = Callable[[dict[str, NumpyArray], NumpyArray, int, int], dict[str, NumpyArray]]
+"""(inputs of a batch, their rows, seed, epoch) -> the inputs, changed; a pure function."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Arrays:
         weights: float32 weight of each row; ones when None.
         lengths: Steps of each row's sequences; rows of like length then share a batch.
         sequences: Inputs that `lengths` speaks of: [row, step, …], filled up at the end.
+        augment: Changes the inputs of a batch that is fitted to, on the thread that makes it.
     """
 
     inputs: Mapping[str, NumpyArray]
@@ -28,6 +31,7 @@ class Arrays:
     weights: NumpyArray | None = None
     lengths: NumpyArray | None = None
     sequences: tuple[str, ...] = ()
+    augment: Augment | None = None
 
     def __post_init__(self) -> None:
         """Refuse ragged rows and 64-bit numbers, which JAX would silently narrow."""
@@ -67,17 +71,22 @@ class Batch:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which rows make a batch, and how many steps of their sequences it keeps."""
+    """Which rows make a batch, and how many steps of their sequences it keeps.
+
+    Args:
+        draw: Seed and epoch of rows that are fitted to; None where they are only looked at.
+    """
 
     rows: NumpyArray
     length: int | None = None
+    draw: tuple[int, int] | None = None
 
 
 def plan_epoch(arrays: Arrays, size: int, seed: int, epoch: int) -> list[Plan]:
     """The shuffled batches of an epoch: a function of the seed and the epoch alone."""
     shuffle = np.random.default_rng([seed, epoch])
     order = shuffle.permutation(len(arrays))
-    plans = _in_order(arrays, order, size)
+    plans = [replace(plan, draw=(seed, epoch)) for plan in _in_order(arrays, order, size)]
     if arrays.lengths is None:
         return plans
     return [plans[number] for number in shuffle.permutation(len(plans))]
@@ -125,8 +134,11 @@ def take(arrays: Arrays, plan: Plan, size: int) -> Batch:
         cut = array[:, : plan.length] if name in arrays.sequences else array
         return np.take(cut, full, axis=0)
 
+    inputs = {name: gather(name, array) for name, array in arrays.inputs.items()}
+    if arrays.augment and plan.draw:
+        inputs = arrays.augment(inputs, full, *plan.draw)
     return Batch(
-        {name: gather(name, array) for name, array in arrays.inputs.items()},
+        inputs,
         {name: np.take(array, full, axis=0) for name, array in arrays.targets.items()},
         weights,
     )

@@ -1,6 +1,7 @@
 """Every row is seen once an epoch, in an order that only the seed and the epoch decide."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,3 +114,18 @@ def test_the_launcher_keeps_freed_memory_unless_told_otherwise():
         "MALLOC_TRIM_THRESHOLD_": "100000000000",
     }
     assert worker_environment({"MALLOC_MMAP_MAX_": "7"})["MALLOC_MMAP_MAX_"] == "7"
+
+
+def test_inputs_are_augmented_by_row_and_epoch_where_they_are_fitted_to_and_only_there():
+    def marked(inputs, rows, seed, epoch):
+        return {"features": inputs["features"] + 1000 * epoch + 100 * seed + rows[:, None]}
+
+    arrays = replace(numbered(10), augment=marked)
+    for plan in plan_epoch(arrays, 4, 2, 3):
+        plain = take(numbered(10), plan, 4).inputs["features"]
+        changed = take(arrays, plan, 4).inputs["features"]
+        rows = np.resize(plan.rows, 4)[:, None]
+        np.testing.assert_array_equal(changed, plain + 3200 + rows)
+    for plan in plan_in_order(arrays, 4):
+        looked_at = take(arrays, plan, 4).inputs["features"]
+        np.testing.assert_array_equal(looked_at, take(numbered(10), plan, 4).inputs["features"])
