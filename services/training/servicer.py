@@ -7,7 +7,7 @@ import grpc
 from oriel.training.v1 import training_pb2 as pb
 from oriel.training.v1 import training_pb2_grpc as rpc
 from services.training.adapters.messages import run_message
-from services.training.adapters.questions import config_of, parse_files
+from services.training.adapters.questions import config_of, names_of
 from services.training.adapters.training import Training
 from services.training.runs.config import RunConfig
 from services.training.runs.folder import Order
@@ -94,8 +94,7 @@ def _model(name: str) -> str:
 
 
 def _require_answered(request: pb.CreateTrainingRunRequest, answered: tuple[str, ...]) -> None:
-    names = [file.name for file in parse_files(request.prediction_files)]
-    for name in names:
+    for name in names_of(request.prediction_files):
         if name not in answered:
             raise InvalidArgumentError(
                 f"{request.dataset} was not built for {name!r} but for {', '.join(answered)}; "

@@ -32,16 +32,24 @@ def main(arguments: list[str]) -> int:
 
     # Imported here so that a supervisor's death is heeded while JAX is still loading.
     from services.training.runs.folder import RunFolder
+    from services.training.runs.image_config import ImageRunConfig
+    from services.training.runs.images import run_images
     from services.training.runs.run import run_training
     from shared.dataset import DatasetReader
+    from shared.dataset.images import ImageDatasetReader
     from shared.errors import DomainError
 
     folder = RunFolder(run_path)
     try:
         order, config = folder.order()
         reporter = _Messages(channel, folder.progress_file)
-        reporter.progress(0, 2 * config.members * config.epochs, "reading the dataset")
-        result = run_training(DatasetReader(order.dataset_folder), order.model, config, reporter)
+        if isinstance(config, ImageRunConfig):
+            images = ImageDatasetReader(order.dataset_folder)
+            result = run_images(images, order.model, config, reporter)
+        else:
+            reporter.progress(0, 2 * config.members * config.epochs, "reading the dataset")
+            users = DatasetReader(order.dataset_folder)
+            result = run_training(users, order.model, config, reporter)
         folder.write_result(result)
         shutil.rmtree(run_path / _COMPILED, ignore_errors=True)
     except DomainError as error:

@@ -4,19 +4,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from services.training.models import table
-from services.training.runs.config import RunConfig
+from services.training.runs.config import AnyRunConfig, RunConfig
 from services.training.runs.heads import HEADS
+from services.training.runs.image_config import image_config_of
+from shared.config.images import ImagePrediction, asks_of_images, parse_image_prediction
 from shared.config.prediction import PredictionFile, parse_prediction
 from shared.errors import InvalidArgumentError
 
 
-def config_of(prediction_files: Sequence[str], seed: int, usual: RunConfig) -> RunConfig:
+def config_of(prediction_files: Sequence[str], seed: int, usual: RunConfig) -> AnyRunConfig:
     """The config of a run that answers these files with one model; the rest is as usual.
 
     Raises:
         InvalidArgumentError: There is no file, one is wrong, or they ask for different models.
     """
-    files = parse_files(prediction_files)
+    _require_seed(seed)
+    if any(map(asks_of_images, prediction_files)):
+        return image_config_of(_image_question(prediction_files), seed, usual.bootstrap_samples)
+    files = _parse_files(prediction_files)
     first = files[0]
     for other in files[1:]:
         if dict(other.model) != dict(first.model):
@@ -27,10 +32,6 @@ def config_of(prediction_files: Sequence[str], seed: int, usual: RunConfig) -> R
                 first=first.name,
                 other=other.name,
             )
-    if not 0 <= seed < 2**31:
-        raise InvalidArgumentError(
-            f"seed {seed} must lie between 0 and {2**31 - 1}", reason="SEED_INVALID", seed=seed
-        )
     config = replace(usual, seed=seed, model=dict(first.model))
     _require_table(config)
     return config
@@ -48,7 +49,30 @@ def _require_table(config: RunConfig) -> None:
         ) from missing
 
 
-def parse_files(prediction_files: Sequence[str]) -> list[PredictionFile]:
+def names_of(prediction_files: Sequence[str]) -> list[str]:
+    """The names of the predictions that are asked for."""
+    if any(map(asks_of_images, prediction_files)):
+        return [_image_question(prediction_files).name]
+    return [file.name for file in _parse_files(prediction_files)]
+
+
+def _require_seed(seed: int) -> None:
+    if not 0 <= seed < 2**31:
+        raise InvalidArgumentError(
+            f"seed {seed} must lie between 0 and {2**31 - 1}", reason="SEED_INVALID", seed=seed
+        )
+
+
+def _image_question(prediction_files: Sequence[str]) -> ImagePrediction:
+    if len(prediction_files) != 1:
+        raise InvalidArgumentError(
+            "prediction_files: a file about images stands alone; start a run for each",
+            reason="PREDICTION_FILES_DIFFER",
+        )
+    return parse_image_prediction(prediction_files[0])
+
+
+def _parse_files(prediction_files: Sequence[str]) -> list[PredictionFile]:
     """The files read strictly; at least one."""
     if not prediction_files:
         raise InvalidArgumentError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from services.training.adapters.supervisor import Message, Supervisor
-from services.training.runs.config import RunConfig, to_yaml
+from services.training.runs.config import AnyRunConfig, to_yaml
 from services.training.runs.folder import Order, RunFolder
 from services.training.runs.losses import Loss, curves
 from shared.jobs import JobContext
@@ -29,7 +29,9 @@ class Training:
         self._supervisor = supervisor
         self._registry = registry
 
-    def carry_out(self, order: Order, config: RunConfig, context: JobContext) -> Mapping[str, Any]:
+    def carry_out(
+        self, order: Order, config: AnyRunConfig, context: JobContext
+    ) -> Mapping[str, Any]:
         """Train and publish; a run that a crash cut off after training is only published.
 
         The folder is named by what was ordered, so the same order finds its own work again.
@@ -70,6 +72,6 @@ class _Listener:
         self._context.update(losses=curves(self._losses), **speed)
 
 
-def _identifier(order: Order, config: RunConfig) -> str:
+def _identifier(order: Order, config: AnyRunConfig) -> str:
     text = json.dumps([asdict(order), to_yaml(config)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

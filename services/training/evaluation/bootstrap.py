@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -71,6 +72,39 @@ def measure(metrics: Mapping[str, Metric], samples: Floats) -> Scores:
             for name, metric in metrics.items()
         },
     )
+
+
+def estimates(scores: Scores) -> dict[str, Any]:
+    """Every metric with its standard error, as JSON; a number that is not defined is None."""
+    measured = {name: scores.estimate(name) for name in scores.values}
+    return {
+        name: {"value": _finite(each.value), "se": _finite(each.standard_error)}
+        for name, each in measured.items()
+    }
+
+
+def comparisons(scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
+    """The model minus each other one, metric by metric, as JSON."""
+    model = scores["model"]
+    rows = []
+    for baseline in (name for name in scores if name != "model"):
+        for metric in model.values:
+            difference = model.minus(scores[baseline], metric)
+            rows.append(
+                {
+                    "metric": metric,
+                    "baseline": baseline,
+                    "difference": _finite(difference.value),
+                    "se": _finite(difference.standard_error),
+                    "low": _finite(difference.low),
+                    "high": _finite(difference.high),
+                }
+            )
+    return rows
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _spread(values: Floats) -> float:

@@ -78,6 +78,23 @@ def class_macro_f1(classes: NDArray[np.integer], probabilities: Floats) -> Metri
     return lambda weights: sum(metric(weights) for metric in each) / len(each)
 
 
+def calibration_error(
+    classes: NDArray[np.integer], probabilities: Floats, bins: int = 15
+) -> Metric:
+    """Expected calibration error of the likeliest class (Naeini et al., 2015): the mean distance
+    between how sure the model was and how often it was right, over equal bins of sureness."""
+    sure = probabilities.astype(np.float64).max(axis=1)
+    gap = (probabilities.argmax(axis=1) == classes) - sure
+    place = np.minimum((sure * bins).astype(np.int64), bins - 1)
+
+    def metric(weights: Floats) -> float:
+        total = float(weights.sum())
+        gaps = np.bincount(place, weights=weights * gap, minlength=bins)
+        return float(np.abs(gaps).sum()) / total if total else float("nan")
+
+    return metric
+
+
 def mean(values: Floats) -> Metric:
     """Weighted mean of a value per user."""
 

@@ -106,7 +106,8 @@ def _blended(images: NumpyArray, at_y: NumpyArray, at_x: NumpyArray) -> NumpyArr
     columns = rows.reshape(count, height, width, channels).transpose(0, 2, 1, 3)
     turned = _shares(at_x, width) @ columns.reshape(count, width, -1)
     values = turned.reshape(count, width, height, channels).transpose(0, 2, 1, 3)
-    return np.rint(values).clip(0, 255).astype(np.uint8)
+    blended: NumpyArray = np.rint(values).clip(0, 255).astype(np.uint8)
+    return blended
 
 
 def _shares(places: NumpyArray, size: int) -> NumpyArray:

@@ -65,13 +65,14 @@ def _table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
     names = list(metrics)
     head = "| metric | " + " | ".join(name.replace("_", " ") for name in names) + " |"
     rows = [
-        f"| {_WORDS[metric]} | " + " | ".join(_cell(metrics[name][metric]) for name in names) + " |"
+        f"| {_WORDS[metric]} | " + " | ".join(cell(metrics[name][metric]) for name in names) + " |"
         for metric in metrics["model"]
     ]
     return [head, "|" + " --- |" * (len(names) + 1), *rows]
 
 
-def _cell(estimate: Mapping[str, Any]) -> str:
+def cell(estimate: Mapping[str, Any]) -> str:
+    """A number and, in brackets, its standard error."""
     if estimate["value"] is None:
         return "none"
     error = "" if estimate["se"] is None else f" ({estimate['se']:.4f})"

@@ -8,6 +8,9 @@ import yaml
 
 from services.training.engine import FitConfig, OptimizerConfig
 from services.training.models import ModelConfig, parse_config
+from services.training.runs import image_config
+from services.training.runs.image_config import ImageRunConfig
+from shared.dataset.images import KIND as IMAGES
 from shared.errors import FailedPreconditionError
 
 FORMAT_VERSION = 1
@@ -76,13 +79,18 @@ class RunConfig:
         )
 
 
-def to_yaml(config: RunConfig) -> str:
+AnyRunConfig = RunConfig | ImageRunConfig
+
+
+def to_yaml(config: AnyRunConfig) -> str:
     """Text of a config; equal configs have equal texts."""
     values = {"format_version": FORMAT_VERSION, **asdict(config), "model": dict(config.model)}
+    if isinstance(config, ImageRunConfig):
+        values["kind"] = IMAGES
     return yaml.safe_dump(values, sort_keys=True)
 
 
-def from_yaml(text: str) -> RunConfig:
+def from_yaml(text: str) -> AnyRunConfig:
     """The config of a text that `to_yaml` wrote.
 
     Raises:
@@ -97,4 +105,6 @@ def from_yaml(text: str) -> RunConfig:
             reason="RUN_FORMAT_UNSUPPORTED",
             format_version=version,
         )
+    if values.pop("kind", None) == IMAGES:
+        return image_config.from_values(values)
     return RunConfig(**values)

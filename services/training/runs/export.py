@@ -56,8 +56,8 @@ def export_programs(fitted: Fitted, features: NumpyArray) -> Exported:
             break
     return Exported(
         files={
-            PREDICT_FILE: _serialized(jax.jit(predict(fitted.network)), weights, rows, eligible),
-            ATTRIBUTE_FILE: _serialized(reasons, weights, rows),
+            PREDICT_FILE: serialized(jax.jit(predict(fitted.network)), weights, rows, eligible),
+            ATTRIBUTE_FILE: serialized(reasons, weights, rows),
             WEIGHTS_FILE: save(dict(fitted.weights)),
         },
         completeness_error=error,
@@ -96,7 +96,8 @@ def signature(feature_count: int) -> Mapping[str, Any]:
     }
 
 
-def _serialized(program: Any, *arguments: Any) -> bytes:
+def serialized(program: Any, *arguments: Any) -> bytes:
+    """The bytes of a jitted program for CPU and CUDA; equal programs have equal ones."""
     with _without_source_lines():
         exported = export.export(program, platforms=PLATFORMS)(*arguments)
         return bytes(exported.serialize())

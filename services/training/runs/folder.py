@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from services.training.runs.config import RunConfig, from_yaml, to_yaml
+from services.training.runs.config import AnyRunConfig, from_yaml, to_yaml
 from services.training.runs.result import RunResult
 
 
@@ -41,7 +41,7 @@ class RunFolder:
         """Why the worker gave up, where it could say so."""
         return self.path / "error.json"
 
-    def prepare(self, order: Order, config: RunConfig) -> None:
+    def prepare(self, order: Order, config: AnyRunConfig) -> None:
         """Write the order; what an earlier try left is taken away unless it is this very order."""
         self.path.mkdir(parents=True, exist_ok=True)
         wanted = json.dumps({**asdict(order), "config": to_yaml(config)}, indent=1)
@@ -54,7 +54,7 @@ class RunFolder:
         _write(order_file, wanted.encode())
         _write(self.path / "config.yaml", to_yaml(config).encode())
 
-    def order(self) -> tuple[Order, RunConfig]:
+    def order(self) -> tuple[Order, AnyRunConfig]:
         """What was written by `prepare`."""
         values = json.loads((self.path / "order.json").read_text(encoding="utf-8"))
         return Order(values["model"], values["dataset_folder"], values["dataset_hash"]), from_yaml(

@@ -1,6 +1,6 @@
 """Judgement of an ensemble on a later instant, beside its baselines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from services.training.evaluation.baselines import (
     fit_recency,
     recency_scores,
 )
-from services.training.evaluation.bootstrap import Scores, draws, measure
+from services.training.evaluation.bootstrap import comparisons, draws, estimates, measure
 from services.training.evaluation.probability import (
     absolute_error,
     accuracy,
@@ -96,8 +96,8 @@ def judge(
     }
     model = said["model"]
     return {
-        "metrics": {name: _estimates(each) for name, each in scores.items()},
-        "comparisons": _comparisons(scores),
+        "metrics": {name: estimates(each) for name, each in scores.items()},
+        "comparisons": comparisons(scores),
         "lift": lift_table(model.active, test.is_active, test.spend),
         "calibration": calibration_table(model.active, test.is_active),
         "forecast": {
@@ -174,34 +174,3 @@ def _with_means(
         segments=np.concatenate([1.0 - active[:, None], active[:, None] * shares], axis=1),
         ranking=ranking,
     )
-
-
-def _estimates(scores: Scores) -> dict[str, Any]:
-    estimates = {name: scores.estimate(name) for name in scores.values}
-    return {
-        name: {"value": _finite(each.value), "se": _finite(each.standard_error)}
-        for name, each in estimates.items()
-    }
-
-
-def _comparisons(scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
-    model = scores["model"]
-    rows = []
-    for baseline in (name for name in scores if name != "model"):
-        for metric in model.values:
-            difference = model.minus(scores[baseline], metric)
-            rows.append(
-                {
-                    "metric": metric,
-                    "baseline": baseline,
-                    "difference": _finite(difference.value),
-                    "se": _finite(difference.standard_error),
-                    "low": _finite(difference.low),
-                    "high": _finite(difference.high),
-                }
-            )
-    return rows
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
