@@ -104,9 +104,7 @@ def _convolution(number: int, channels: int, filters: int, padding: int) -> Laye
     def apply(p: Mapping[str, Array], carry: Carry, step: Step) -> Carry:
         dtype = p["weight"].dtype
         x = carry["hidden"] if number else centred(carry["images"], dtype).transpose(3, 1, 2, 0)
-        pooled = by_platform(step, gemm, plain)(x, p["weight"])
-        # Adding a bias and ReLU keep the order of values, so they may follow the pooling.
-        return {"hidden": jax.nn.relu(pooled + p["bias"][:, None, None, None])}
+        return {"hidden": by_platform(step, gemm, plain)(x, p["weight"], p["bias"])}
 
     return stateless(f"convolution{number}", layout, apply)
 

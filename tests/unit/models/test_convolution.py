@@ -45,17 +45,25 @@ def window_maximum(x, size, stride, padding, axes):
     return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, sizes, strides, pads)
 
 
+def convolved_and_pooled(x, weight, bias, padding):
+    y = jax.lax.conv_general_dilated(
+        x, weight, (1, 1), [(padding,) * 2] * 2, dimension_numbers=("CHWN", "OIHW", "CHWN")
+    )
+    return window_maximum(jax.nn.relu(y + bias[:, None, None, None]), 2, 2, 0, (1, 2))
+
+
 @pytest.mark.parametrize(("channels", "padding", "k"), [(1, 2, 5), (3, 0, 5), (2, 1, 3)])
 @pytest.mark.parametrize("form", [convolve_and_pool, convolve_and_pool_plain])
 def test_convolution_with_pooling(form, channels, padding, k):
-    def expected(x, weight):
-        y = jax.lax.conv_general_dilated(
-            x, weight, (1, 1), [(padding,) * 2] * 2, dimension_numbers=("CHWN", "OIHW", "CHWN")
-        )
-        return window_maximum(y, 2, 2, 0, (1, 2))
+    arrays = normal(channels, 12, 8, 3), normal(4, channels, k, k), normal(4)
+    one, other = (partial(each, padding=padding) for each in (form, convolved_and_pooled))
+    assert_same_value_and_gradients(one, other, *arrays)
 
-    x, weight = normal(channels, 12, 8, 3), normal(4, channels, k, k)
-    assert_same_value_and_gradients(partial(form, padding=padding), expected, x, weight)
+
+def test_among_equals_in_a_pooling_window_the_first_gets_the_gradient():
+    arrays = jnp.ones((2, 8, 8, 3)), normal(4, 2, 3, 3), jnp.ones(4)
+    one, other = (partial(f, padding=0) for f in (convolve_and_pool, convolved_and_pooled))
+    assert_same_value_and_gradients(one, other, *arrays)
 
 
 @pytest.mark.parametrize(
