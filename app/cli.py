@@ -13,6 +13,7 @@ from app.commands.mapping import mappings
 from app.commands.place import Place
 from app.commands.predict import predict
 from app.commands.run import run
+from app.commands.train import train
 from app.commands.up import up
 from app.commands.workspace import doctor, init, show_version
 from app.failures import ExitCode, exit_code_of, two_lines
@@ -52,7 +53,19 @@ def cli(context: click.Context, home: Path | None) -> None:
     context.obj = Place(home)
 
 
-for command in (init, ingest, rejects, replay, mappings, run, predict, up, doctor, show_version):
+for command in (
+    init,
+    ingest,
+    rejects,
+    replay,
+    mappings,
+    run,
+    train,
+    predict,
+    up,
+    doctor,
+    show_version,
+):
     cli.add_command(command)
 
 

@@ -56,7 +56,9 @@ _HINTS_BY_KIND: dict[type[DomainError], str] = {
 # Advice is the last sentence or clause; marks inside brackets, quotes and "e.g." part nothing.
 _BREAK = re.compile(r"[;.] ")
 _UNBROKEN = re.compile(r"\([^()]*\)|`[^`]*`|\b(?:e\.g|i\.e)\.")
-_NOT_FOUND_USAGE = frozenset({"FILE_NOT_FOUND", "MAPPING_NOT_FOUND"})
+_NOT_FOUND_USAGE = frozenset(
+    {"FILE_NOT_FOUND", "MAPPING_NOT_FOUND", "PREDICTION_NOT_FOUND", "IMAGES_NOT_FOUND"}
+)
 
 
 def exit_code_of(error: DomainError) -> ExitCode:

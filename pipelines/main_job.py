@@ -118,8 +118,8 @@ def run(clients: Clients, job: MainJob, stages: Stages) -> Answers:
         "import events", lambda show: _import(clients, job, show), lambda done: _rows(done)
     )
     everything = clients.ingestion.GetWorkspaceSummary(ingestion_pb2.GetWorkspaceSummaryRequest())
-    as_of_time = _as_of_time(job, everything)
-    fingerprint = _fingerprint(everything, as_of_time)
+    as_of_time = prediction_time(everything, job.as_of)
+    held = fingerprint(everything, as_of_time)
     files = prediction_files()
 
     def dataset(purpose: "feature_pb2.DatasetPurpose.ValueType") -> Any:
@@ -127,7 +127,7 @@ def run(clients: Clients, job: MainJob, stages: Stages) -> Answers:
             prediction_files=files,
             purpose=purpose,
             as_of_time=stamp(as_of_time),
-            request_id=request_id("dataset", fingerprint, purpose, *files),
+            request_id=request_id("dataset", held, purpose, *files),
         )
         return lambda show: clients.build_dataset(request, show)
 
@@ -238,19 +238,27 @@ def _import(
     return clients.import_file(request, show)
 
 
-def _as_of_time(job: MainJob, held: ingestion_pb2.GetWorkspaceSummaryResponse) -> datetime:
+def prediction_time(
+    held: ingestion_pb2.GetWorkspaceSummaryResponse, as_of: date | None = None
+) -> datetime:
+    """Return the start of a day, or of the day after the last event.
+
+    Raises:
+        FailedPreconditionError: There is no event.
+    """
     if not held.event_count:
         raise FailedPreconditionError(
             "no event could be stored, so there is nothing to learn from; "
             "oriel rejects says why rows were rejected",
             reason="NO_EVENTS",
         )
-    if job.as_of is not None:
-        return midnight_of(job.as_of, held.time_zone)
+    if as_of is not None:
+        return midnight_of(as_of, held.time_zone)
     return midnight_after(held.last_event_time.ToDatetime(tzinfo=UTC), held.time_zone)
 
 
-def _fingerprint(held: ingestion_pb2.GetWorkspaceSummaryResponse, as_of_time: datetime) -> str:
+def fingerprint(held: ingestion_pb2.GetWorkspaceSummaryResponse, as_of_time: datetime) -> str:
+    """Return an id of what is known before an instant and of what features of it mean."""
     parts: Sequence[object] = [getattr(held, name) for name in _FINGERPRINT_FIELDS]
     times = (held.first_event_time, held.last_event_time, held.last_ingest_time)
     meaning = feature_set_version(FEATURES.values())

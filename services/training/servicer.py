@@ -6,11 +6,12 @@ import grpc
 
 from oriel.training.v1 import training_pb2 as pb
 from oriel.training.v1 import training_pb2_grpc as rpc
-from services.training.adapters.messages import run_message
+from services.training.adapters.messages import outline_message, run_message
 from services.training.adapters.questions import config_of, names_of
 from services.training.adapters.training import Training
 from services.training.runs.config import RunConfig
 from services.training.runs.folder import Order
+from services.training.runs.outline import outline
 from shared.dataset.finished import FinishedDatasets
 from shared.errors import InvalidArgumentError
 from shared.jobs import JobStore
@@ -31,6 +32,15 @@ class TrainingServicer(rpc.TrainingServiceServicer):
     ) -> None:
         self._datasets, self._training, self._jobs = datasets, training, jobs
         self._usual = usual
+
+    def ExplainTrainingRun(
+        self, request: pb.ExplainTrainingRunRequest, _context: grpc.ServicerContext
+    ) -> pb.ExplainTrainingRunResponse:
+        """Say what a run would train and on how many rows."""
+        config = config_of(request.prediction_files, 0, self._usual)
+        dataset = self._datasets.find(request.dataset)
+        _require_answered(request, dataset.predictions)
+        return outline_message(outline(dataset.folder, config))
 
     def CreateTrainingRun(
         self, request: pb.CreateTrainingRunRequest, _context: grpc.ServicerContext
@@ -93,7 +103,9 @@ def _model(name: str) -> str:
     return model
 
 
-def _require_answered(request: pb.CreateTrainingRunRequest, answered: tuple[str, ...]) -> None:
+def _require_answered(
+    request: pb.CreateTrainingRunRequest | pb.ExplainTrainingRunRequest, answered: tuple[str, ...]
+) -> None:
     for name in names_of(request.prediction_files):
         if name not in answered:
             raise InvalidArgumentError(

@@ -1,6 +1,7 @@
 """Training runs as messages."""
 
 from oriel.training.v1 import training_pb2 as pb
+from services.training.runs.outline import Outline
 from shared.jobs import Job
 from shared.jobs.messages import progress_message, state_message, status_message, time_message
 
@@ -24,4 +25,17 @@ def run_message(job: Job) -> pb.TrainingRun:
             steps_per_second=result.get("steps_per_second", 0.0),
             samples_per_second=result.get("samples_per_second", 0.0),
         ),
+    )
+
+
+def outline_message(found: Outline) -> pb.ExplainTrainingRunResponse:
+    """Return what a run would train."""
+    return pb.ExplainTrainingRunResponse(
+        parts=[pb.DatasetPart(name=name, row_count=count) for name, count in found.parts.items()],
+        classes=found.classes,
+        layers=[
+            pb.ModelLayer(name=layer.name, parameter_count=layer.layout.size)
+            for layer in found.layers
+        ],
+        member_count=found.members,
     )

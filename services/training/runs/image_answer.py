@@ -9,37 +9,17 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from services.training.engine import predict_fn
-from services.training.models import Field, HeadSpec, InputSpec, LayerList, ModelConfig
-from shared.errors import InvalidArgumentError
+from services.training.models import LayerList
+from services.training.runs.image_config import HEAD
 
 Array = jax.Array
 NumpyArray = np.ndarray[Any, Any]
 
-HEAD = "class"
 TEMPERATURE = "calibration/temperature"
 
 _ROWS_A_CALL = 512
 _WIDEST = 2.0
 """Temperatures from e^-2 to e^2 are tried."""
-
-
-def image_layers(
-    model: ModelConfig, kind: str, shape: tuple[int, int, int], class_count: int
-) -> LayerList:
-    """The layers of a model for images of this shape.
-
-    Raises:
-        InvalidArgumentError: The model is none of images, or not for images of this size.
-    """
-    inputs = InputSpec((Field("images", shape, "uint8", 256),))
-    try:
-        return model.build(inputs, (HeadSpec(HEAD, class_count),))
-    except KeyError as missing:
-        raise InvalidArgumentError(
-            f"model type {kind!r} reads {missing}, which images lack; use lenet5 or resnet50",
-            reason="MODEL_NOT_FOR_IMAGES",
-            type=kind,
-        ) from missing
 
 
 def objective(outputs: dict[str, Array], wanted: dict[str, Array], weights: Array) -> Array:

@@ -5,8 +5,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.training.engine import FitConfig, OptimizerConfig
-from services.training.models import ModelConfig, parse_config
+from services.training.models import (
+    Field,
+    HeadSpec,
+    InputSpec,
+    LayerList,
+    ModelConfig,
+    parse_config,
+)
 from shared.config.images import Augment, ImagePrediction, ImageTraining
+from shared.errors import InvalidArgumentError
+
+HEAD = "class"
+"""What a model of images answers."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,26 @@ class ImageRunConfig:
                 weight_decay=chosen.weight_decay,
             ),
         )
+
+
+def image_layers(
+    config: ImageRunConfig, shape: tuple[int, int, int], class_count: int
+) -> LayerList:
+    """The layers of the chosen model for images of this shape.
+
+    Raises:
+        InvalidArgumentError: The model is none of images, or not for images of this size.
+    """
+    inputs = InputSpec((Field("images", shape, "uint8", 256),))
+    try:
+        return config.model_config().build(inputs, (HeadSpec(HEAD, class_count),))
+    except KeyError as missing:
+        kind = config.model["type"]
+        raise InvalidArgumentError(
+            f"model type {kind!r} reads {missing}, which images lack; use lenet5 or resnet50",
+            reason="MODEL_NOT_FOR_IMAGES",
+            type=kind,
+        ) from missing
 
 
 def image_config_of(question: ImagePrediction, seed: int, bootstrap_samples: int) -> ImageRunConfig:

@@ -20,12 +20,11 @@ from services.training.runs.image_answer import (
     TEMPERATURE,
     answers,
     fit_temperature,
-    image_layers,
     objective,
     predict_images,
 )
 from services.training.runs.image_card import image_card
-from services.training.runs.image_config import ImageRunConfig
+from services.training.runs.image_config import ImageRunConfig, image_layers
 from services.training.runs.image_judge import judge_images
 from services.training.runs.losses import Loss, curves
 from services.training.runs.result import RunResult
@@ -51,9 +50,7 @@ def run_images(
     """
     dataset = reader.manifest
     total = config.training.epochs
-    layers = image_layers(
-        config.model_config(), config.model["type"], dataset.shape, len(dataset.classes)
-    )
+    layers = image_layers(config, dataset.shape, len(dataset.classes))
     reporter.progress(0, total, "reading the images")
     train, valid, test = (reader.part(name) for name in PARTS)
     losses: list[Loss] = []

@@ -11,11 +11,11 @@ from oriel.ingestion.v1 import ingestion_pb2
 from pipelines.clients import follow
 from pipelines.main_job import (
     MainJob,
-    _as_of_time,
     content_of,
     midnight_after,
     midnight_of,
     prediction_files,
+    prediction_time,
     request_id,
 )
 from shared.errors import CancelledError, FailedPreconditionError
@@ -76,12 +76,12 @@ def test_a_day_named_is_the_first_instant_of_that_day_in_the_zone():
     assert midnight_of(date(2025, 7, 1), "Asia/Tokyo") == datetime(2025, 6, 30, 15, tzinfo=UTC)
     held = ingestion_pb2.GetWorkspaceSummaryResponse(event_count=1, time_zone="UTC")
     job = MainJob(events="x", as_of=date(2025, 7, 1))
-    assert _as_of_time(job, held) == datetime(2025, 7, 1, tzinfo=UTC)
+    assert prediction_time(held, job.as_of) == datetime(2025, 7, 1, tzinfo=UTC)
 
 
 def test_a_workspace_without_events_cannot_be_learned_from():
     with pytest.raises(FailedPreconditionError) as caught:
-        _as_of_time(MainJob(events="x"), ingestion_pb2.GetWorkspaceSummaryResponse())
+        prediction_time(ingestion_pb2.GetWorkspaceSummaryResponse())
     assert caught.value.reason == "NO_EVENTS"
 
 

@@ -414,3 +414,123 @@ class WatchTrainingRunResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchTrainingRunResponse: _TypeAlias = WatchTrainingRunResponse  # noqa: Y015
+
+@_typing.final
+class ExplainTrainingRunRequest(_message.Message):
+    """What would be trained."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    PREDICTION_FILES_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """Dataset to read: datasets/{dataset}."""
+    @_builtins.property
+    def prediction_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """YAML texts of the prediction files answered."""
+
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        prediction_files: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "prediction_files", b"prediction_files"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTrainingRunRequest: _TypeAlias = ExplainTrainingRunRequest  # noqa: Y015
+
+@_typing.final
+class ExplainTrainingRunResponse(_message.Message):
+    """What the run would do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTS_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
+    MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    member_count: _builtins.int
+    """Networks in the ensemble."""
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___DatasetPart]:
+        """Rows by what they are for, in the order in which they are used."""
+
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Classes told apart, in the order of their labels; none for users."""
+
+    @_builtins.property
+    def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelLayer]:
+        """Layers of the network, first to last; each member of an ensemble has them."""
+
+    def __init__(
+        self,
+        *,
+        parts: _abc.Iterable[Global___DatasetPart] | None = ...,
+        classes: _abc.Iterable[_builtins.str] | None = ...,
+        layers: _abc.Iterable[Global___ModelLayer] | None = ...,
+        member_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "layers", b"layers", "member_count", b"member_count", "parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTrainingRunResponse: _TypeAlias = ExplainTrainingRunResponse  # noqa: Y015
+
+@_typing.final
+class DatasetPart(_message.Message):
+    """Rows for one purpose."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What they are for, such as "train" or "test"."""
+    row_count: _builtins.int
+    """How many they are."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        row_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "row_count", b"row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DatasetPart: _TypeAlias = DatasetPart  # noqa: Y015
+
+@_typing.final
+class ModelLayer(_message.Message):
+    """One layer of a network."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PARAMETER_COUNT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Unique in its network."""
+    parameter_count: _builtins.int
+    """Numbers that are learned."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        parameter_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "parameter_count", b"parameter_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelLayer: _TypeAlias = ModelLayer  # noqa: Y015

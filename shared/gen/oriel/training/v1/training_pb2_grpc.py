@@ -35,6 +35,11 @@ class TrainingServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.ExplainTrainingRun = channel.unary_unary(
+                '/oriel.training.v1.TrainingService/ExplainTrainingRun',
+                request_serializer=oriel_dot_training_dot_v1_dot_training__pb2.ExplainTrainingRunRequest.SerializeToString,
+                response_deserializer=oriel_dot_training_dot_v1_dot_training__pb2.ExplainTrainingRunResponse.FromString,
+                _registered_method=True)
         self.CreateTrainingRun = channel.unary_unary(
                 '/oriel.training.v1.TrainingService/CreateTrainingRun',
                 request_serializer=oriel_dot_training_dot_v1_dot_training__pb2.CreateTrainingRunRequest.SerializeToString,
@@ -65,6 +70,13 @@ class TrainingServiceStub:
 class TrainingServiceServicer:
     """Runs training in supervised worker processes and publishes model versions.
     """
+
+    def ExplainTrainingRun(self, request, context):
+        """Says what a run would train and on how many rows; trains nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def CreateTrainingRun(self, request, context):
         """Starts a training run.
@@ -104,6 +116,11 @@ class TrainingServiceServicer:
 
 def add_TrainingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ExplainTrainingRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTrainingRun,
+                    request_deserializer=oriel_dot_training_dot_v1_dot_training__pb2.ExplainTrainingRunRequest.FromString,
+                    response_serializer=oriel_dot_training_dot_v1_dot_training__pb2.ExplainTrainingRunResponse.SerializeToString,
+            ),
             'CreateTrainingRun': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateTrainingRun,
                     request_deserializer=oriel_dot_training_dot_v1_dot_training__pb2.CreateTrainingRunRequest.FromString,
@@ -140,6 +157,33 @@ def add_TrainingServiceServicer_to_server(servicer, server):
 class TrainingService:
     """Runs training in supervised worker processes and publishes model versions.
     """
+
+    @staticmethod
+    def ExplainTrainingRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/oriel.training.v1.TrainingService/ExplainTrainingRun',
+            oriel_dot_training_dot_v1_dot_training__pb2.ExplainTrainingRunRequest.SerializeToString,
+            oriel_dot_training_dot_v1_dot_training__pb2.ExplainTrainingRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def CreateTrainingRun(request,

@@ -33,6 +33,8 @@ class TrainingServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TrainingServiceAsyncStub: ...
+    ExplainTrainingRun: _grpc.UnaryUnaryMultiCallable[_training_pb2.ExplainTrainingRunRequest, _training_pb2.ExplainTrainingRunResponse]
+    """Says what a run would train and on how many rows; trains nothing."""
     CreateTrainingRun: _grpc.UnaryUnaryMultiCallable[_training_pb2.CreateTrainingRunRequest, _training_pb2.CreateTrainingRunResponse]
     """Starts a training run."""
     GetTrainingRun: _grpc.UnaryUnaryMultiCallable[_training_pb2.GetTrainingRunRequest, _training_pb2.GetTrainingRunResponse]
@@ -49,6 +51,8 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     """Runs training in supervised worker processes and publishes model versions."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ExplainTrainingRun: _aio.UnaryUnaryMultiCallable[_training_pb2.ExplainTrainingRunRequest, _training_pb2.ExplainTrainingRunResponse]  # type: ignore[assignment]
+    """Says what a run would train and on how many rows; trains nothing."""
     CreateTrainingRun: _aio.UnaryUnaryMultiCallable[_training_pb2.CreateTrainingRunRequest, _training_pb2.CreateTrainingRunResponse]  # type: ignore[assignment]
     """Starts a training run."""
     GetTrainingRun: _aio.UnaryUnaryMultiCallable[_training_pb2.GetTrainingRunRequest, _training_pb2.GetTrainingRunResponse]  # type: ignore[assignment]
@@ -62,6 +66,14 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
 
 class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Runs training in supervised worker processes and publishes model versions."""
+
+    @_abc_1.abstractmethod
+    def ExplainTrainingRun(
+        self,
+        request: _training_pb2.ExplainTrainingRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_training_pb2.ExplainTrainingRunResponse, _abc.Awaitable[_training_pb2.ExplainTrainingRunResponse]]:
+        """Says what a run would train and on how many rows; trains nothing."""
 
     @_abc_1.abstractmethod
     def CreateTrainingRun(

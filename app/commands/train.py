@@ -1,0 +1,114 @@
+"""The command that trains one model: train."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app import console
+from app.commands.place import Place
+from app.session import open_session
+from oriel.training.v1 import training_pb2
+from pipelines import training
+from pipelines.clients import Clients
+from shared.config.images import asks_of_images, located
+from shared.config.prediction import shipped_text
+
+
+@click.command()
+@click.argument("prediction")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Folder that the file's folder of images lies in.  [default: the current folder]",
+)
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the images; else the file's.")
+@click.option("--seed", default=7, show_default=True, help="Of all randomness in training.")
+@click.option("--dry-run", is_flag=True, help="Say what would be trained; train nothing.")
+@click.pass_obj
+def train(
+    place: Place, prediction: str, data: Path, epochs: int | None, seed: int, dry_run: bool
+) -> None:
+    """Train the model that answers a PREDICTION file, judge it and publish it.
+
+    PREDICTION is a YAML file or the name of one that comes with Oriel: mnist, cifar10 and flowers
+    learn from a folder of images below --data; churn_90d, value_90d and segment_90d from the
+    events in the workspace, as known at the first midnight after the last one.
+
+    The images lie in train*.npz or train*.parquet and, if some are kept to judge on, in test*
+    beside it. What was learned is published as models/NAME, with a model card that says how well
+    it does on images, or at a time, it has not seen.
+
+    The same command again finds the same version; another seed or changed data make another.
+
+    \b
+    Examples:
+      oriel train mnist --data ../shared/data --dry-run
+      oriel train mnist --data ../shared/data
+      oriel train flowers.yaml --data ~/pictures --epochs 5
+      oriel train churn_90d
+    """
+    started = time.perf_counter()
+    question = training.Question.of(_text(prediction, data, epochs))
+    with open_session(place.home, "oriel train") as channel:
+        clients = Clients(channel)
+        with console.stages() as stages:
+            dataset = training.prepare(clients, question, stages)
+            found = training.explain(clients, question, dataset)
+            trained = None if dry_run else training.train(clients, question, dataset, seed, stages)
+    console.facts([("dataset", dataset.content_hash), *_facts(found)])
+    if trained is None:
+        layers = [(layer.name, layer.parameter_count) for layer in found.layers]
+        console.table("", ["layer", "parameters"], layers)
+        return
+    console.table("", *_metrics(trained.evaluation["metrics"]))
+    console.facts(
+        [
+            ("model", trained.version.name),
+            ("model card", trained.card),
+            ("time", f"{time.perf_counter() - started:.0f} s"),
+        ]
+    )
+
+
+def _text(prediction: str, data: Path, epochs: int | None) -> str:
+    """Return the text of the prediction file, the folder of its images made absolute."""
+    file = Path(prediction)
+    text = file.read_text(encoding="utf-8") if file.is_file() else shipped_text(prediction)
+    if asks_of_images(text):
+        return located(text, data.expanduser().absolute(), epochs)
+    if epochs is not None:
+        raise click.UsageError(f"--epochs is for images; {prediction} asks of users")
+    return text
+
+
+def _facts(found: training_pb2.ExplainTrainingRunResponse) -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = [
+        (f"rows, {part.name}", part.row_count) for part in found.parts
+    ]
+    if found.classes:
+        rows.append(("classes", f"{len(found.classes)}: {', '.join(found.classes)}"))
+    count = sum(layer.parameter_count for layer in found.layers)
+    networks = f"{found.member_count} networks of " if found.member_count > 1 else ""
+    rows.append(("model", f"{networks}{len(found.layers)} layers, {count:,} parameters"))
+    return rows
+
+
+def _metrics(metrics: Mapping[str, Any]) -> tuple[list[str], list[tuple[object, ...]]]:
+    """Return the columns and rows of a table: a metric a row, the model before its baselines."""
+    names = ["model", *(name for name in metrics if name != "model")]
+    rows: list[tuple[object, ...]] = [
+        (metric.replace("_", " "), *(_estimate(metrics[name][metric]) for name in names))
+        for metric in metrics["model"]
+    ]
+    return ["on rows it has not seen", *(name.replace("_", " ") for name in names)], rows
+
+
+def _estimate(estimate: Mapping[str, Any]) -> str:
+    if estimate["value"] is None:
+        return "-"
+    error = "" if estimate["se"] is None else f" ± {estimate['se']:.4f}"
+    return f"{estimate['value']:.4f}{error}"

@@ -1,0 +1,130 @@
+"""Training on its own: one prediction file in, one model version out."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oriel.common.v1 import common_pb2
+from oriel.feature.v1 import feature_pb2
+from oriel.inference.v1 import inference_pb2
+from oriel.ingestion.v1 import ingestion_pb2
+from oriel.training.v1 import training_pb2
+from pipelines.clients import Clients, LongWork
+from pipelines.main_job import (
+    RELEASE,
+    Stages,
+    content_of,
+    fingerprint,
+    prediction_time,
+    request_id,
+    stamp,
+)
+from shared.config.images import asks_of_images, parse_image_prediction
+from shared.config.prediction import parse_prediction
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prediction file, read; `images` is the folder of its images, or None if it asks of users.
+
+    Raises:
+        InvalidArgumentError: The file is wrong.
+    """
+
+    text: str
+    name: str
+    images: Path | None
+
+    @classmethod
+    def of(cls, text: str) -> "Question":
+        """Read the text of a prediction file."""
+        if asks_of_images(text):
+            question = parse_image_prediction(text)
+            return cls(text, question.name, Path(question.images))
+        return cls(text, parse_prediction(text).name, None)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A published version, and how it was judged."""
+
+    version: inference_pb2.ModelVersion
+    evaluation: Mapping[str, Any]
+
+    @property
+    def card(self) -> Path:
+        """The model card."""
+        return Path(self.version.uri) / "model_card.md"
+
+
+def prepare(clients: Clients, question: Question, stages: Stages) -> feature_pb2.Dataset:
+    """Build the training dataset, or find it as an earlier call built it."""
+    stage = "build training set"
+    stages.show(stage, common_pb2.Progress(message="starting"))
+    request = feature_pb2.CreateDatasetRequest(
+        prediction_files=[question.text], purpose=feature_pb2.DATASET_PURPOSE_TRAINING
+    )
+    if question.images is None:
+        summary = ingestion_pb2.GetWorkspaceSummaryRequest()
+        held = clients.ingestion.GetWorkspaceSummary(summary)
+        as_of_time = prediction_time(held)
+        request.as_of_time.CopyFrom(stamp(as_of_time))
+        content = fingerprint(held, as_of_time)
+    else:
+        files = sorted(question.images.glob("t*"))
+        content = json.dumps([(file.name, content_of(str(file))) for file in files])
+    request.request_id = request_id("dataset", RELEASE, content, question.text)
+    dataset = clients.build_dataset(request, _shown(stages, stage))
+    stages.end(stage, f"{dataset.row_count:,} rows")
+    return dataset
+
+
+def explain(
+    clients: Clients, question: Question, dataset: feature_pb2.Dataset
+) -> training_pb2.ExplainTrainingRunResponse:
+    """Say what `train` would train."""
+    return clients.training.ExplainTrainingRun(
+        training_pb2.ExplainTrainingRunRequest(
+            dataset=dataset.name, prediction_files=[question.text]
+        )
+    )
+
+
+def train(
+    clients: Clients, question: Question, dataset: feature_pb2.Dataset, seed: int, stages: Stages
+) -> Trained:
+    """Train a version and publish it, or find it as an earlier call trained it."""
+    stage = "train"
+    stages.show(stage, common_pb2.Progress(message="starting"))
+    request = training_pb2.CreateTrainingRunRequest(
+        model=f"models/{question.name}",
+        dataset=dataset.name,
+        prediction_files=[question.text],
+        seed=seed,
+        request_id=request_id("run", RELEASE, dataset.content_hash, seed, question.text),
+    )
+    run = clients.train(request, _shown(stages, stage))
+    stages.end(stage, run.model_version)
+    version = clients.inference.GetModelVersion(
+        inference_pb2.GetModelVersionRequest(name=run.model_version)
+    ).model_version
+    evaluation = json.loads((Path(version.uri) / "evaluation.json").read_text("utf-8"))
+    return Trained(version, evaluation)
+
+
+def _shown(stages: Stages, stage: str) -> Callable[[LongWork], None]:
+    """Show how far work has come and, where it tells them, its last losses."""
+
+    def show(work: LongWork) -> None:
+        progress = common_pb2.Progress()
+        progress.CopyFrom(work.progress)
+        if isinstance(work, training_pb2.TrainingRun) and work.losses:
+            last = work.losses[-1]
+            progress.message += (
+                f"; losses {last.train_loss:.4f}, {last.validation_loss:.4f} on held-out rows"
+            )
+        stages.show(stage, progress)
+
+    return show

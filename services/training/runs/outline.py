@@ -1,0 +1,64 @@
+"""What a run would train and on how many rows, found without training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from services.training.models import LayerList, table
+from services.training.runs.config import AnyRunConfig, RunConfig
+from services.training.runs.heads import HEADS
+from services.training.runs.image_config import ImageRunConfig, image_layers
+from services.training.runs.scaling import fit_scaling
+from shared.dataset import DatasetReader
+from shared.dataset.images import PARTS, ImageDatasetReader
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What would be trained.
+
+    Attributes:
+        parts: Rows by what they are for, in the order in which they are used.
+        classes: Classes told apart; none for users.
+        layers: Of each network.
+        members: Networks in the ensemble.
+    """
+
+    parts: Mapping[str, int]
+    classes: tuple[str, ...]
+    layers: LayerList
+    members: int
+
+
+def outline(folder: Path, config: AnyRunConfig) -> Outline:
+    """Look at a finished training dataset.
+
+    Raises:
+        DomainError: The dataset or the model is of another kind than the prediction file.
+    """
+    if isinstance(config, ImageRunConfig):
+        return _of_images(folder, config)
+    return _of_users(folder, config)
+
+
+def _of_images(folder: Path, config: ImageRunConfig) -> Outline:
+    dataset = ImageDatasetReader(folder).manifest
+    layers = image_layers(config, dataset.shape, len(dataset.classes))
+    parts = {part: dataset.part_count(part) for part in PARTS}
+    return Outline(parts, dataset.classes, layers, 1)
+
+
+def _of_users(folder: Path, config: RunConfig) -> Outline:
+    reader = DatasetReader(folder)
+    earlier, last = (reader.manifest.fold(name) for name in ("evaluation", "final"))
+    fitted = reader.arrays(last.train_as_ofs)
+    scaling = fit_scaling(np.asarray(fitted.features[fitted.eligible]))
+    parts = {
+        "evaluation train": int(reader.arrays(earlier.train_as_ofs).eligible.sum()),
+        "evaluation test": int(reader.arrays(earlier.test_as_ofs).eligible.sum()),
+        "final train": int(fitted.eligible.sum()),
+    }
+    layers = config.model_config().build(table(scaling.width), HEADS)
+    return Outline(parts, (), layers, config.members)
