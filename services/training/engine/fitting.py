@@ -30,7 +30,8 @@ class FitConfig:
         precision: Type of the computation; weights and updates stay float32, but for float64,
             which is for proofs of exactness.
         mode: "fused" is one program a step, the fastest; "lean" applies each layer's gradient
-            before the next is computed, so that only one is in memory.
+            before the next is computed, so that only one is in memory; "spmd" computes the
+            micro-batches on all devices of all processes at once.
     """
 
     batch_size: int = 256
@@ -39,7 +40,7 @@ class FitConfig:
     patience: int = 6
     min_improvement: float = 1e-5
     precision: Precision = "float32"
-    mode: Literal["fused", "lean"] = "fused"
+    mode: Literal["fused", "lean", "spmd"] = "fused"
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
     def __post_init__(self) -> None:
@@ -60,6 +61,21 @@ class EpochReport:
     train_loss: float
     validation_loss: float
     is_best: bool
+    steps_per_second: float
+    samples_per_second: float
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a fit goes at the moment.
+
+    Args:
+        epoch: Epoch under way.
+        step: Steps done in it.
+    """
+
+    epoch: int
+    step: int
     steps_per_second: float
     samples_per_second: float
 

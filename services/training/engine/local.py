@@ -1,4 +1,4 @@
-"""The `local` runtime: one device, compiled steps driven by a Python loop over rows in memory."""
+"""A fit: compiled steps of any runtime, driven by a Python loop over rows in memory."""
 
 import math
 import time
@@ -11,9 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from services.training.engine.fitting import EpochReport, FitConfig, FitResult, Objective
+from services.training.engine.fitting import (
+    EpochReport,
+    FitConfig,
+    FitResult,
+    Objective,
+    Pace,
+)
 from services.training.engine.layers import Weights, init_weights
-from services.training.engine.optimizers import optimizers
+from services.training.engine.optimizers import optimizers, rate_steps
 from services.training.engine.rows import (
     Arrays,
     Batch,
@@ -23,14 +29,23 @@ from services.training.engine.rows import (
     plan_in_order,
     take,
 )
-from services.training.engine.runtimes import Compiled, FusedRuntime, LeanRuntime, Runtime
+from services.training.engine.runtimes import (
+    Compiled,
+    FusedRuntime,
+    LeanRuntime,
+    Placement,
+    Runtime,
+    Sums,
+)
+from services.training.engine.spmd import OnMesh, SpmdRuntime, data_mesh, exchange_for
 from services.training.engine.standing import Standing, StandingStore
-from services.training.engine.step import DeviceBatch, evaluation, init_state
+from services.training.engine.step import DeviceBatch, TrainState, evaluation, init_state
 from services.training.models import LayerList
 from shared.errors import CancelledError, InvalidArgumentError
 
 Array = jax.Array
-Evaluate = Callable[[Weights, DeviceBatch], tuple[Array, Array]]
+
+_PACE_SECONDS = 1.0
 
 
 def fit(
@@ -42,48 +57,127 @@ def fit(
     *,
     seed: int,
     on_epoch: Callable[[EpochReport], None] = lambda _: None,
+    on_pace: Callable[[Pace], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoints: StandingStore | None = None,
 ) -> FitResult:
-    """Train until the epochs are over or the validation loss has stopped falling.
+    """One fit by a `Fitter` of its own."""
+    return Fitter(layers, objective, config).fit(
+        train,
+        valid,
+        seed=seed,
+        on_epoch=on_epoch,
+        on_pace=on_pace,
+        should_stop=should_stop,
+        checkpoints=checkpoints,
+    )
 
-    Without validation rows the last weights are the result. The same rows, config and seed give
-    the same weights on the same machine with the same number of threads; so does a fit that was
-    killed and is called again with the same `checkpoints`.
 
-    Raises:
-        InvalidArgumentError: There are no training rows, or the loss is no longer finite.
-        CancelledError: `should_stop` said so.
+class Fitter:
+    """Fits one model to any rows; a later fit of like shape finds the programs of an earlier one.
+
+    Several threads may fit at once.
     """
-    if not len(train):
-        raise InvalidArgumentError("there are no rows to train on", reason="NO_TRAINING_ROWS")
-    with numbers(config):
-        fitting = _Fit(layers, objective, train, valid, config, seed)
-        return fitting.run(on_epoch, should_stop, checkpoints)
+
+    def __init__(self, layers: LayerList, objective: Objective, config: FitConfig) -> None:
+        self._layers, self._objective, self._config = layers, objective, config
+        self._programs: dict[int, _Programs] = {}
+
+    def fit(
+        self,
+        train: Arrays,
+        valid: Arrays,
+        *,
+        seed: int,
+        on_epoch: Callable[[EpochReport], None] = lambda _: None,
+        on_pace: Callable[[Pace], None] = lambda _: None,
+        should_stop: Callable[[], bool] = lambda: False,
+        checkpoints: StandingStore | None = None,
+    ) -> FitResult:
+        """Train until the epochs are over or the validation loss has stopped falling.
+
+        Without validation rows the last weights are the result. The same rows, config and seed
+        give the same weights on the same machine with the same number of threads; so does a fit
+        that was killed and is called again with the same `checkpoints`.
+
+        Args:
+            train: Rows to learn from.
+            valid: Rows to stop on.
+            seed: Of first weights, the order of rows and dropout.
+            on_epoch: Hears every epoch, also those that a fit now gone on with had done before.
+            on_pace: Hears about once a second how fast it goes.
+            should_stop: Asked before every step.
+            checkpoints: Where to keep how far it has come, and to go on from.
+
+        Raises:
+            InvalidArgumentError: There are no training rows, or the loss is no longer finite.
+            CancelledError: `should_stop` said so.
+        """
+        if not len(train):
+            raise InvalidArgumentError("there are no rows to train on", reason="NO_TRAINING_ROWS")
+        config = self._config
+        with numbers(config):
+            size = fitting_batch_size(config, len(train))
+            steps = len(plan_epoch(train, size, seed, 0)) * config.epochs
+            programs = self._programs_for(rate_steps(config.optimizer, steps))
+            fitting = _Fit(programs, train, valid, config, seed, size, on_pace)
+            return fitting.run(on_epoch, should_stop, checkpoints)
+
+    def _programs_for(self, steps: int) -> "_Programs":
+        """The programs of fits whose learning rate runs over so many steps."""
+        if steps not in self._programs:
+            self._programs[steps] = _Programs(self._layers, self._objective, self._config, steps)
+        return self._programs[steps]
+
+
+class _Programs:
+    """What is compiled for fits of one model: nothing in it depends on rows or seed."""
+
+    def __init__(
+        self, layers: LayerList, objective: Objective, config: FitConfig, steps: int
+    ) -> None:
+        self._layers, self._config = layers, config
+        self._transforms = optimizers(config.optimizer, layers, steps)
+        self.runtime: Runtime
+        self.lying: Placement
+        if config.mode == "spmd":
+            mesh = data_mesh()
+            exchange = exchange_for(layers, mesh)
+            self.runtime = SpmdRuntime(layers, objective, config, steps, mesh, exchange)
+            self.lying = OnMesh(mesh, exchange)
+        else:
+            kind = FusedRuntime if config.mode == "fused" else LeanRuntime
+            self.runtime = kind(layers, objective, config, self._transforms)
+            self.lying = OneDevice()
+        sums = self.lying.over_all_rows(evaluation(layers, objective, config))
+        self.evaluate: Sums = Compiled(sums)
+
+    def start(self, seed: int) -> Standing:
+        """Before the first step."""
+        weights = widen(init_weights(self._layers, seed), self._config)
+        best = jax.tree.map(jnp.copy, weights)  # the first step takes the buffers of the state
+        return Standing(init_state(weights, self._transforms), best)
 
 
 class _Fit:
-    """One call of `fit`: what stays the same from epoch to epoch."""
+    """One fit: what stays the same from epoch to epoch."""
 
     def __init__(
         self,
-        layers: LayerList,
-        objective: Objective,
+        programs: _Programs,
         train: Arrays,
         valid: Arrays,
         config: FitConfig,
         seed: int,
+        size: int,
+        on_pace: Callable[[Pace], None],
     ) -> None:
         self._train, self._valid, self._config, self._seed = train, valid, config, seed
-        self._size = fitting_batch_size(config, len(train))
-        steps = len(plan_epoch(train, self._size, seed, 0)) * config.epochs
-        transforms = optimizers(config.optimizer, layers, steps)
-        kind = FusedRuntime if config.mode == "fused" else LeanRuntime
-        self._runtime: Runtime = kind(layers, objective, config, transforms)
-        self._evaluate: Evaluate = Compiled(evaluation(layers, objective, config))
-        weights = widen(init_weights(layers, seed), config)
-        best = jax.tree.map(jnp.copy, weights)  # the first step takes the buffers of the state
-        self._start = Standing(init_state(weights, transforms), best)
+        self._size = size
+        self._runtime, self._lying = programs.runtime, programs.lying
+        self._evaluate = programs.evaluate
+        self._start = programs.start(seed)
+        self._on_pace = on_pace
 
     def run(
         self,
@@ -93,10 +187,13 @@ class _Fit:
     ) -> FitResult:
         """All epochs that are left."""
         standing = (checkpoints and checkpoints.latest(self._start)) or self._start
+        standing = replace(standing, state=self._lying.place(standing.state))
+        for report in standing.history:
+            on_epoch(report)
         while standing.epoch < self._config.epochs and not self._has_converged(standing):
             standing = self._epoch(standing, should_stop, checkpoints)
-            if checkpoints:
-                checkpoints.save(standing)
+            if checkpoints and checkpoints.is_due():
+                checkpoints.save(self._whole(standing))
             on_epoch(standing.history[-1])
         if checkpoints:
             checkpoints.wait()
@@ -117,16 +214,17 @@ class _Fit:
         losses: list[Array | float] = [*standing.losses]
         seed = jnp.asarray(self._seed, jnp.uint32)
         started = time.perf_counter()
+        meter = _Meter(epoch, self._size, self._on_pace)
         plans = plan_epoch(self._train, self._size, self._seed, epoch)
         for batch in ahead(lambda plan: self._batch(self._train, plan), plans[done:]):
             if should_stop():
                 raise CancelledError("training was stopped", reason="TRAINING_CANCELLED")
             state, loss = self._runtime.step(state, batch, seed)
             losses.append(loss)
-            is_due = checkpoints and len(losses) % checkpoints.every_steps == 0
-            if checkpoints and is_due and len(losses) < len(plans):
+            meter.tell(len(losses), loss)
+            if checkpoints and len(losses) < len(plans) and checkpoints.is_due():
                 so_far = tuple(float(loss) for loss in losses)
-                checkpoints.save(replace(standing, state=state, losses=so_far))
+                checkpoints.save(self._whole(replace(standing, state=state, losses=so_far)))
         train_loss = float(np.mean([float(loss) for loss in losses]))
         seconds = time.perf_counter() - started
         loss_now = self._validation_loss(state.weights) if len(self._valid) else train_loss
@@ -140,8 +238,12 @@ class _Fit:
         if not is_best:
             return after
         # Copied, because the next step takes the state's own buffers.
-        best = jax.tree.map(jnp.copy, state.weights)
+        best = jax.tree.map(jnp.copy, self._lying.whole(state).weights)
         return replace(after, best=best, best_loss=loss_now, best_epoch=epoch)
+
+    def _whole(self, standing: Standing) -> Standing:
+        """The standing as it is kept, which every runtime can go on from."""
+        return replace(standing, state=self._lying.whole(standing.state))
 
     def _validation_loss(self, weights: Weights) -> float:
         total, mass = 0.0, 0.0
@@ -152,7 +254,51 @@ class _Fit:
 
     def _batch(self, arrays: Arrays, plan: Plan) -> DeviceBatch:
         with numbers(self._config):  # the thread that makes batches has a context of its own
-            return to_device(widen_batch(take(arrays, plan, self._size), self._config))
+            mine = take(arrays, plan, self._size, self._lying.rows(self._size))
+            return self._lying.batch(widen_batch(mine, self._config))
+
+
+class _Meter:
+    """Tells within an epoch how fast its steps go, about once a second."""
+
+    def __init__(self, epoch: int, size: int, on_pace: Callable[[Pace], None]) -> None:
+        self._epoch, self._size, self._on_pace = epoch, size, on_pace
+        self._started, self._done = time.perf_counter(), 0
+
+    def tell(self, step: int, loss: Array) -> None:
+        """A step was asked for; its loss may not be there yet."""
+        self._done += 1
+        if time.perf_counter() - self._started < _PACE_SECONDS:
+            return
+        loss.block_until_ready()  # else steps that are only queued would count as done
+        now = time.perf_counter()
+        speed = self._done / (now - self._started)
+        self._on_pace(Pace(self._epoch, step, speed, speed * self._size))
+        self._started, self._done = now, 0
+
+
+class OneDevice:
+    """All rows and the whole state on one device."""
+
+    def rows(self, size: int) -> slice:
+        """All of them."""
+        return slice(0, size)
+
+    def batch(self, batch: Batch) -> DeviceBatch:
+        """The batch as device arrays."""
+        return to_device(batch)
+
+    def place(self, state: TrainState) -> TrainState:
+        """As it is."""
+        return state
+
+    def whole(self, state: TrainState) -> TrainState:
+        """As it is."""
+        return state
+
+    def over_all_rows(self, sums: Sums) -> Sums:
+        """As they are."""
+        return sums
 
 
 def numbers(config: FitConfig) -> AbstractContextManager[Any]:

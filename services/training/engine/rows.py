@@ -120,15 +120,16 @@ def bucket_lengths(lengths: NumpyArray, longest: int) -> NumpyArray:
     return np.minimum(powers, longest)
 
 
-def take(arrays: Arrays, plan: Plan, size: int) -> Batch:
+def take(arrays: Arrays, plan: Plan, size: int, part: slice = slice(None)) -> Batch:
     """A batch of exactly `size`; a short one is filled with its own rows at weight 0.
 
-    Filling with real rows keeps batch statistics honest where zeros would not.
+    Filling with real rows keeps batch statistics honest where zeros would not. Of the batch only
+    `part` is read.
     """
     rows = plan.rows
     weights = np.zeros(size, np.float32)
     weights[: len(rows)] = 1.0 if arrays.weights is None else arrays.weights[rows]
-    full = rows if len(rows) == size else np.resize(rows, size)
+    full = (rows if len(rows) == size else np.resize(rows, size))[part]
 
     def gather(name: str, array: NumpyArray) -> NumpyArray:
         cut = array[:, : plan.length] if name in arrays.sequences else array
@@ -140,7 +141,7 @@ def take(arrays: Arrays, plan: Plan, size: int) -> Batch:
     return Batch(
         inputs,
         {name: np.take(array, full, axis=0) for name, array in arrays.targets.items()},
-        weights,
+        weights[part],
     )
 
 

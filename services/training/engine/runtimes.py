@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from services.training.engine.fitting import FitConfig, Objective
-from services.training.engine.layers import split_state
+from services.training.engine.layers import Weights, split_state
 from services.training.engine.layerwise import LayerPrograms
+from services.training.engine.rows import Batch
 from services.training.engine.step import (
     DeviceBatch,
     Optimizers,
@@ -24,6 +25,8 @@ from services.training.engine.step import (
 from services.training.models import LayerList
 
 Array = jax.Array
+Sums = Callable[[Weights, DeviceBatch], tuple[Array, Array]]
+"""(weights, batch) -> two sums over the rows of the batch."""
 
 
 class Runtime(Protocol):
@@ -31,6 +34,30 @@ class Runtime(Protocol):
 
     def step(self, state: TrainState, batch: DeviceBatch, seed: Array) -> tuple[TrainState, Array]:
         """The state after the step, and the mean loss before it; `state` is used up."""
+        ...
+
+
+class Placement(Protocol):
+    """Where rows and states lie for a runtime."""
+
+    def rows(self, size: int) -> slice:
+        """Which rows of a batch of `size` this process has to read."""
+        ...
+
+    def batch(self, batch: Batch) -> DeviceBatch:
+        """The rows that this process read, as `step` takes them."""
+        ...
+
+    def place(self, state: TrainState) -> TrainState:
+        """A state of whole vectors as `step` takes it."""
+        ...
+
+    def whole(self, state: TrainState) -> TrainState:
+        """A state as `step` gives it, as whole vectors on one device of this process."""
+        ...
+
+    def over_all_rows(self, sums: Sums) -> Sums:
+        """`sums` taken over the rows of every process and device."""
         ...
 
 

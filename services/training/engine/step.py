@@ -39,7 +39,7 @@ def init_state(weights: Weights, optimizers: Optimizers) -> TrainState:
     return TrainState(weights, states, jnp.zeros((), jnp.int32))
 
 
-def step_key(seed: Array, step: Array, micro_batch: int) -> Array:
+def step_key(seed: Array, step: Array, micro_batch: Array | int) -> Array:
     """The random key of a micro-batch: the same whoever computes it."""
     return fold(fold(root_key(seed), step), micro_batch)
 
