@@ -54,6 +54,16 @@ def learning_rate(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
     return optax.join_schedules([optax.linear_schedule(0.0, top, warmup), rest], [warmup])
 
 
+def rate_steps(config: OptimizerConfig, total_steps: int) -> int:
+    """`total_steps` where the rate depends on it, else 0: fits of any length are then alike.
+
+    >>> rate_steps(OptimizerConfig(schedule="constant", warmup_share=0.0), 700)
+    0
+    """
+    is_steady = config.schedule == "constant" and not config.warmup_share
+    return 0 if is_steady else total_steps
+
+
 def layer_optimizer(
     config: OptimizerConfig, layer: Layer, total_steps: int
 ) -> optax.GradientTransformation:

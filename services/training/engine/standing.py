@@ -31,8 +31,9 @@ class Standing:
 class StandingStore(Protocol):
     """Keeps standings of one fit; a process killed at any moment leaves a whole one."""
 
-    every_steps: int
-    """Steps from one save to the next; every end of an epoch is saved too."""
+    def is_due(self) -> bool:
+        """Whether it is time to save again; asked after every step."""
+        ...
 
     def save(self, standing: Standing) -> None:
         """Keep it; may go on in the background."""

@@ -1,6 +1,7 @@
 """A fit that was cut off goes on from its last checkpoint to the very same weights."""
 
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -20,6 +21,12 @@ def run(config=CONFIG, **more):
     return fit(LAYERS, loss, *rows, config, seed=2, **more)
 
 
+def kept_often(folder, identity="fit"):
+    """Checkpoints whose clock says at every third question that it is time."""
+    ticks = count()
+    return Checkpoints(folder, identity, every_seconds=3, clock=lambda: next(ticks))
+
+
 def stop_before(step):
     """True from the `step`-th question on."""
     asked = iter(range(step))
@@ -33,10 +40,12 @@ def whole():
 
 @pytest.mark.parametrize("step", [0, 4, 7, 13, 20])
 def test_a_fit_cut_off_at_any_step_ends_as_if_it_had_not_been(whole, tmp_path, step):
-    with Checkpoints(tmp_path, "fit", 3) as kept, pytest.raises(CancelledError):
+    with kept_often(tmp_path) as kept, pytest.raises(CancelledError):
         run(checkpoints=kept, should_stop=stop_before(step))
-    with Checkpoints(tmp_path, "fit", 3) as kept:
-        resumed = run(checkpoints=kept)
+    heard = []
+    with kept_often(tmp_path) as kept:
+        resumed = run(checkpoints=kept, on_epoch=heard.append)
+    assert tuple(heard) == resumed.history
     assert {k: np.asarray(v).tobytes() for k, v in whole.parameters.items()} == {
         k: np.asarray(v).tobytes() for k, v in resumed.parameters.items()
     }
@@ -46,29 +55,26 @@ def test_a_fit_cut_off_at_any_step_ends_as_if_it_had_not_been(whole, tmp_path, s
 
 
 def test_it_goes_on_from_the_last_checkpoint_and_not_from_the_start(tmp_path):
-    with Checkpoints(tmp_path, "fit", 3) as kept, pytest.raises(CancelledError):
+    with kept_often(tmp_path) as kept, pytest.raises(CancelledError):
         run(checkpoints=kept, should_stop=stop_before(13))
     asked = []
-    with Checkpoints(tmp_path, "fit", 3) as kept:
+    with kept_often(tmp_path) as kept:
         run(checkpoints=kept, should_stop=lambda: bool(asked.append(1)))
-    # Three epochs of seven steps; 13 were done, and the 13th is the sixth of its epoch: kept.
-    assert len(asked) == 21 - 13
+    # Three epochs of seven steps; 13 were done and the twelfth was kept.
+    assert len(asked) == 21 - 12
 
 
-def test_a_finished_fit_is_not_done_again(whole, tmp_path):
-    for _ in range(2):
-        epochs = []
-        with Checkpoints(tmp_path, "fit", 100) as kept:
-            result = run(checkpoints=kept, on_epoch=epochs.append)
-    assert epochs == []
-    assert result.history[-1].train_loss == whole.history[-1].train_loss
+def test_a_fit_that_ends_before_a_save_is_due_leaves_nothing(tmp_path):
+    with Checkpoints(tmp_path / "fit", "fit", every_seconds=3600) as kept:
+        run(replace(CONFIG, epochs=1), checkpoints=kept)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_checkpoints_of_another_fit_are_refused(tmp_path):
-    with Checkpoints(tmp_path, "one fit", 100) as kept:
+    with kept_often(tmp_path, "one fit") as kept:
         run(replace(CONFIG, epochs=1), checkpoints=kept)
     with (
-        Checkpoints(tmp_path, "another", 100) as kept,
+        kept_often(tmp_path, "another") as kept,
         pytest.raises(FailedPreconditionError, match="empty folder"),
     ):
         run(checkpoints=kept)
