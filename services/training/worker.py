@@ -22,9 +22,17 @@ EXIT_ORPHANED = 4
 
 _COMPILED = ".compiled"
 
+_SAVE_SECONDS = 60.0  # saving the largest model takes about one second
 
-def main(arguments: list[str]) -> int:
-    """Train in the folder named and return the exit code."""
+
+def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
+    """Train in the folder named and return the exit code.
+
+    Args:
+        arguments: The run folder.
+        save_seconds: From one checkpoint of a fit to the next; what was done since is done again
+            after a kill.
+    """
     run_path = Path(arguments[0])
     channel = _take_stdout()
     threading.Thread(target=_end_with_supervisor, daemon=True).start()
@@ -34,6 +42,7 @@ def main(arguments: list[str]) -> int:
     from services.training.runs.folder import RunFolder
     from services.training.runs.image_config import ImageRunConfig
     from services.training.runs.images import run_images
+    from services.training.runs.kept import KeptFits
     from services.training.runs.run import run_training
     from shared.dataset import DatasetReader
     from shared.dataset.images import ImageDatasetReader
@@ -43,13 +52,14 @@ def main(arguments: list[str]) -> int:
     try:
         order, config = folder.order()
         reporter = _Messages(channel, folder.progress_file)
+        fits = KeptFits(folder.checkpoints_path, folder.identity(), save_seconds)
         if isinstance(config, ImageRunConfig):
             images = ImageDatasetReader(order.dataset_folder)
-            result = run_images(images, order.model, config, reporter)
+            result = run_images(images, order.model, config, reporter, fits)
         else:
             reporter.progress(0, 2 * config.members * config.epochs, "reading the dataset")
             users = DatasetReader(order.dataset_folder)
-            result = run_training(users, order.model, config, reporter)
+            result = run_training(users, order.model, config, reporter, fits)
         folder.write_result(result)
         shutil.rmtree(run_path / _COMPILED, ignore_errors=True)
     except DomainError as error:
@@ -71,6 +81,7 @@ class _Messages:
     def __init__(self, channel: TextIO, kept: Path) -> None:
         self._channel = channel
         self._kept = kept.open("a", encoding="utf-8")
+        self._lock = threading.Lock()
 
     def progress(self, completed: int, total: int, message: str) -> None:
         """Say how far the run has come, in epochs."""
@@ -85,11 +96,16 @@ class _Messages:
             samples_per_second=report.samples_per_second,
         )
 
+    def pace(self, pace: Any) -> None:
+        """Say how fast a fit goes at the moment."""
+        self._say(kind="pace", **vars(pace))
+
     def _say(self, **message: Any) -> None:
         line = json.dumps(message) + "\n"
-        for stream in (self._kept, self._channel):
-            stream.write(line)
-            stream.flush()
+        with self._lock:  # members are fitted on two threads
+            for stream in (self._kept, self._channel):
+                stream.write(line)
+                stream.flush()
 
 
 def _take_stdout() -> TextIO:

@@ -68,6 +68,9 @@ class _Listener:
             "steps_per_second": values.pop("steps_per_second"),
             "samples_per_second": values.pop("samples_per_second"),
         }
+        if kind == "pace":
+            self._context.update(**speed)
+            return
         self._losses.append(Loss(**values))
         self._context.update(losses=curves(self._losses), **speed)
 

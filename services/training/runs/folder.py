@@ -1,13 +1,16 @@
 """The folder of one run: what the worker is told, what it says, and what it leaves."""
 
+import hashlib
 import json
-import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from services.training.runs.config import AnyRunConfig, from_yaml, to_yaml
+from services.training.runs.files import write_whole
 from services.training.runs.result import RunResult
 
 
@@ -41,34 +44,49 @@ class RunFolder:
         """Why the worker gave up, where it could say so."""
         return self.path / "error.json"
 
+    @property
+    def checkpoints_path(self) -> Path:
+        """Where fits are kept until the result is there."""
+        return self.path / "checkpoints"
+
     def prepare(self, order: Order, config: AnyRunConfig) -> None:
         """Write the order; what an earlier try left is taken away unless it is this very order."""
         self.path.mkdir(parents=True, exist_ok=True)
         wanted = json.dumps({**asdict(order), "config": to_yaml(config)}, indent=1)
-        order_file = self.path / "order.json"
-        is_same = order_file.exists() and order_file.read_text(encoding="utf-8") == wanted
+        file = self._order_file
+        is_same = file.exists() and file.read_text(encoding="utf-8") == wanted
         if not is_same:
             self._manifest_file.unlink(missing_ok=True)
+            self._forget_fits()
         for file in (self.error_file, self.progress_file, self.log_file):
             file.unlink(missing_ok=True)
-        _write(order_file, wanted.encode())
-        _write(self.path / "config.yaml", to_yaml(config).encode())
+        write_whole(self._order_file, wanted.encode())
+        write_whole(self.path / "config.yaml", to_yaml(config).encode())
 
     def order(self) -> tuple[Order, AnyRunConfig]:
         """What was written by `prepare`."""
-        values = json.loads((self.path / "order.json").read_text(encoding="utf-8"))
+        values = json.loads(self._order_file.read_text(encoding="utf-8"))
         return Order(values["model"], values["dataset_folder"], values["dataset_hash"]), from_yaml(
             values["config"]
         )
 
+    def identity(self) -> str:
+        """Names the order and the programs that carry it out: fits of another are not gone on with.
+
+        A new version of either may number, scale or sum differently.
+        """
+        parts = [self._order_file.read_text(encoding="utf-8"), version("oriel"), version("jax")]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
     def write_result(self, result: RunResult) -> None:
-        """Leave the files of the version, the manifest last."""
+        """Leave the files of the version, the manifest last; the fits behind it are forgotten."""
         self._files_path.mkdir(exist_ok=True)
         for name, content in result.files.items():
-            _write(self._files_path / name, content)
-        _write(self.path / "evaluation.json", result.files["evaluation.json"])
+            write_whole(self._files_path / name, content)
+        write_whole(self.path / "evaluation.json", result.files["evaluation.json"])
         manifest = {"manifest": dict(result.manifest), "files": sorted(result.files)}
-        _write(self._manifest_file, json.dumps(manifest, indent=1, sort_keys=True).encode())
+        write_whole(self._manifest_file, json.dumps(manifest, indent=1, sort_keys=True).encode())
+        self._forget_fits()
 
     def result(self) -> RunResult | None:
         """What a worker left, or None while it is not complete."""
@@ -86,6 +104,13 @@ class RunFolder:
             return ""
         return text[-characters:]
 
+    def _forget_fits(self) -> None:
+        shutil.rmtree(self.checkpoints_path, ignore_errors=True)
+
+    @property
+    def _order_file(self) -> Path:
+        return self.path / "order.json"
+
     @property
     def _files_path(self) -> Path:
         return self.path / "artefacts"
@@ -93,13 +118,3 @@ class RunFolder:
     @property
     def _manifest_file(self) -> Path:
         return self.path / "result.json"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write so that a reader sees all of it or nothing, also after a crash."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)

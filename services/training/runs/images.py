@@ -10,7 +10,8 @@ import numpy as np
 from jax import export
 from safetensors.numpy import save
 
-from services.training.engine import Arrays, EpochReport, FitResult, fit
+from services.training.engine import Arrays, EpochReport, FitResult, Pace, fit
+from services.training.engine.standing import StandingStore
 from services.training.evaluation.pixels import MOST_ROWS, pixel_regression
 from services.training.models import LayerList
 from services.training.runs.augmentation import augmentation
@@ -26,6 +27,7 @@ from services.training.runs.image_answer import (
 from services.training.runs.image_card import image_card
 from services.training.runs.image_config import ImageRunConfig, image_layers
 from services.training.runs.image_judge import judge_images
+from services.training.runs.kept import Fits, FreshFits, Work
 from services.training.runs.losses import Loss, curves
 from services.training.runs.result import RunResult
 from services.training.runs.run import FINAL, Reporter
@@ -35,7 +37,11 @@ Weights = Mapping[str, Any]
 
 
 def run_images(
-    reader: ImageDatasetReader, model: str, config: ImageRunConfig, reporter: Reporter
+    reader: ImageDatasetReader,
+    model: str,
+    config: ImageRunConfig,
+    reporter: Reporter,
+    fits: Fits | None = None,
 ) -> RunResult:
     """Fit on the training images, calibrate on the validation images, judge on the test images.
 
@@ -44,6 +50,7 @@ def run_images(
         model: Name of the model without its collection.
         config: All choices of the run.
         reporter: Hears progress and losses.
+        fits: Carries out the fit.
 
     Raises:
         InvalidArgumentError: The model is not for these images, or its loss became infinite.
@@ -60,7 +67,9 @@ def run_images(
         reporter.epoch(losses[-1], report)
         reporter.progress(report.epoch + 1, total, "fitting the model")
 
-    fitted = _fit(layers, train, valid, config, hear)
+    fitted = (fits or FreshFits()).fit(
+        FINAL, _fit(layers, train, valid, config, hear, reporter.pace), hear
+    )
     weights = _calibrated(layers, fitted, valid)
     reporter.progress(total, total, "judging on images it has not seen")
     evaluation = {
@@ -94,18 +103,26 @@ def _fit(
     valid: ImageRows,
     config: ImageRunConfig,
     on_epoch: Callable[[EpochReport], None],
-) -> FitResult:
-    return fit(
-        layers,
-        objective,
-        Arrays(
-            {"images": train.images}, {"label": train.labels}, augment=augmentation(config.augment)
-        ),
-        Arrays({"images": valid.images}, {"label": valid.labels}),
-        config.fit_config(),
-        seed=config.seed,
-        on_epoch=on_epoch,
-    )
+    on_pace: Callable[[Pace], None],
+) -> Work:
+    def work(checkpoints: StandingStore | None) -> FitResult:
+        return fit(
+            layers,
+            objective,
+            Arrays(
+                {"images": train.images},
+                {"label": train.labels},
+                augment=augmentation(config.augment),
+            ),
+            Arrays({"images": valid.images}, {"label": valid.labels}),
+            config.fit_config(),
+            seed=config.seed,
+            on_epoch=on_epoch,
+            on_pace=on_pace,
+            checkpoints=checkpoints,
+        )
+
+    return work
 
 
 def _calibrated(layers: LayerList, fitted: FitResult, valid: ImageRows) -> Weights:

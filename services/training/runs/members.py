@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from services.training.engine import Arrays, EpochReport, FitResult, fit
+from services.training.engine import Arrays, EpochReport, FitResult, Fitter, Pace
+from services.training.engine.standing import StandingStore
 from services.training.models import table
 from services.training.runs import heads
 from services.training.runs.answer import BaseRates, Network, blend, member_outputs, pack
@@ -20,6 +21,7 @@ from services.training.runs.calibration import (
     fit_spend_factor,
 )
 from services.training.runs.config import RunConfig
+from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.linear import fit_linear
 from services.training.runs.rows import NumpyArray, Rows, ages_weight, groups, thin
 from services.training.runs.scaling import Scaling, fit_scaling, scale_rows
@@ -53,8 +55,21 @@ def fit_members(
     *,
     horizon_days: int,
     on_epoch: OnEpoch = lambda _member, _report: None,
+    on_pace: Callable[[Pace], None] = lambda _pace: None,
+    fits: Fits | None = None,
+    name: str = "member",
 ) -> Fitted:
     """Fit an ensemble to rows; each member leaves out one group of users and is judged on it.
+
+    Args:
+        rows: All rows; ineligible ones give base rates.
+        limits: Between the value segments.
+        config: All choices of the run.
+        horizon_days: Length of a label window.
+        on_epoch: Hears each epoch of each member, from two threads.
+        on_pace: Hears how fast members go, from two threads.
+        fits: Carries out the fits of members.
+        name: First part of the names of these fits.
 
     Raises:
         FailedPreconditionError: There are too few rows, or too few of one kind.
@@ -74,18 +89,29 @@ def fit_members(
         )
     )
 
+    fits = fits or FreshFits()
+    fitter = Fitter(layers, heads.objective, config.fit_config(min(len(fitted), config.most_rows)))
+
     def fit_one(number: int) -> FitResult:
         places = np.flatnonzero(group != number)
         kept, kept_weights = thin(weights[places], fitted.user_keys[places], config.most_rows)
-        return fit(
-            layers,
-            heads.objective,
-            _arrays(inputs, wanted, places[kept], kept_weights),
-            _arrays(inputs, wanted, group == number, weights[group == number]),
-            config.fit_config(min(len(fitted), config.most_rows)),
-            seed=config.seed * 1000 + number,
-            on_epoch=lambda report: on_epoch(number, report),
-        )
+        train = _arrays(inputs, wanted, places[kept], kept_weights)
+        valid = _arrays(inputs, wanted, group == number, weights[group == number])
+
+        def hear(report: EpochReport) -> None:
+            on_epoch(number, report)
+
+        def work(checkpoints: StandingStore | None) -> FitResult:
+            return fitter.fit(
+                train,
+                valid,
+                seed=config.seed * 1000 + number,
+                on_epoch=hear,
+                on_pace=on_pace,
+                checkpoints=checkpoints,
+            )
+
+        return fits.fit(f"{name}-{number}", work, hear)
 
     linear = fit_linear(
         inputs,

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from services.training.engine import EpochReport
+from services.training.engine import EpochReport, Pace
 from services.training.runs.card import model_card
 from services.training.runs.config import RunConfig, to_yaml
 from services.training.runs.export import export_programs, signature
 from services.training.runs.judge import judge
+from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.losses import Loss, curves
 from services.training.runs.members import Fitted, Limits, fit_members
 from services.training.runs.result import RunResult
@@ -37,9 +38,17 @@ class Reporter(Protocol):
         """A member finished an epoch."""
         ...
 
+    def pace(self, pace: Pace) -> None:
+        """A fit goes that fast at the moment; only fits of seconds are heard of."""
+        ...
+
 
 def run_training(
-    reader: DatasetReader, model: str, config: RunConfig, reporter: Reporter
+    reader: DatasetReader,
+    model: str,
+    config: RunConfig,
+    reporter: Reporter,
+    fits: Fits | None = None,
 ) -> RunResult:
     """Judge on later time, then fit on every instant, and export.
 
@@ -48,6 +57,7 @@ def run_training(
         model: Name of the model without its collection.
         config: All choices of the run.
         reporter: Hears progress and losses.
+        fits: Carries out the fits.
 
     Raises:
         FailedPreconditionError: The dataset cannot be trained on.
@@ -55,9 +65,10 @@ def run_training(
     dataset = reader.manifest
     _require_training(dataset)
     progress = _Progress(config, reporter)
+    fits = fits or FreshFits()
 
     earlier = dataset.fold(EVALUATION)
-    judged, train = _fit(reader, earlier, config, progress)
+    judged, train = _fit(reader, earlier, config, progress, fits)
     test = _rows(reader, earlier.test_as_ofs)
     reporter.progress(progress.completed, progress.total, "judging on later time")
     evaluation = judge(
@@ -73,7 +84,7 @@ def run_training(
     )
 
     last = dataset.fold(FINAL)
-    fitted, rows = _fit(reader, last, config, progress)
+    fitted, rows = _fit(reader, last, config, progress, fits)
     reporter.progress(progress.completed, progress.total, "exporting")
     exported = export_programs(fitted, _spread(rows.features, ROWS_FOR_COMPLETENESS))
     evaluation = {"fold": _fold(earlier, dataset, test), **evaluation}
@@ -140,9 +151,13 @@ class _Progress:
 
         return hear
 
+    def pace(self, pace: Pace) -> None:
+        """Pass it on."""
+        self._reporter.pace(pace)
+
 
 def _fit(
-    reader: DatasetReader, fold: FoldSpec, config: RunConfig, progress: _Progress
+    reader: DatasetReader, fold: FoldSpec, config: RunConfig, progress: _Progress, fits: Fits
 ) -> tuple[Fitted, Rows]:
     rows = _rows(reader, fold.train_as_ofs)
     fitted = fit_members(
@@ -151,6 +166,9 @@ def _fit(
         config,
         horizon_days=reader.manifest.horizon_days,
         on_epoch=progress.listen(fold.name),
+        on_pace=progress.pace,
+        fits=fits,
+        name=fold.name,
     )
     return fitted, rows
 

@@ -31,6 +31,9 @@ class Heard:
     def epoch(self, loss, report):
         self.losses.append(loss)
 
+    def pace(self, pace):
+        pass
+
 
 @pytest.fixture(scope="session")
 def reader(tmp_path_factory):
