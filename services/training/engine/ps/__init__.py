@@ -1,0 +1,1 @@
+"""Training through explicit parameter servers, layer by layer."""

@@ -1,0 +1,143 @@
+"""A worker's weights as they arrive from the servers, piece by piece and version by version."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import jax
+import numpy as np
+
+from services.training.engine.ps.job import Job
+from services.training.engine.ps.memory import aligned, as_bytes
+from services.training.engine.ps.messages import Header
+from services.training.engine.ps.partition import ALIGNMENT
+
+Array = jax.Array
+
+
+class OvertakenError(Exception):
+    """The step asked for has been settled by others: there is nothing to be computed for it."""
+
+
+class Arrivals(Protocol):
+    """Where values arrive, and where a computation waits for them."""
+
+    def room(self, header: Header) -> memoryview:
+        """Where a piece belongs."""
+        ...
+
+    def received(self, header: Header) -> None:
+        """The piece is in its room."""
+        ...
+
+    def wait(self, vector: int, step: int) -> Array:
+        """The vector as that step may use it, when all of it is there.
+
+        Raises:
+            OvertakenError: It will not come, because the step is over, or training is.
+        """
+        ...
+
+    def close(self) -> None:
+        """End all waiting."""
+        ...
+
+
+class Vectors(Mapping[str, Array]):
+    """The weights of a step by name; asking for one waits until it is there."""
+
+    def __init__(self, job: Job, arrivals: Arrivals, step: int) -> None:
+        self._numbers = {vector.name: number for number, vector in enumerate(job.vectors)}
+        self._arrivals, self._step = arrivals, step
+
+    def __getitem__(self, name: str) -> Array:
+        """Wait for the vector of that name."""
+        return self._arrivals.wait(self._numbers[name], self._step)
+
+    def __iter__(self) -> Iterator[str]:
+        """Names, first layer first."""
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self._numbers)
+
+
+class _Version:
+    """One vector after a number of updates, while it arrives."""
+
+    def __init__(self, size: int, dtype: np.dtype) -> None:
+        self.buffer = aligned(size, dtype)
+        self.missing = max(size, 1)
+        self._has = np.zeros(-(-size // ALIGNMENT), bool)
+        self.placed: Array | None = None
+
+    def fill(self, start: int, size: int) -> None:
+        blocks = self._has[start // ALIGNMENT : -(-(start + size) // ALIGNMENT)]
+        if size and blocks.all():
+            return
+        blocks[:] = True
+        self.missing = int(self._has.size - np.count_nonzero(self._has))
+
+
+class ExactArrivals:
+    """For `sync`: a step computes with exactly the updates of all steps before it."""
+
+    def __init__(self, job: Job) -> None:
+        self._sizes = [vector.size for vector in job.vectors]
+        self._dtype = job.dtype
+        self._versions: dict[tuple[int, int], _Version] = {}
+        self._newest = [-1] * len(self._sizes)
+        self._whole = [-1] * len(self._sizes)
+        self._floor = -1
+        self._is_closed = False
+        self._changed = threading.Condition()
+
+    def room(self, header: Header) -> memoryview:
+        """In the buffer of that version of the vector."""
+        with self._changed:
+            key = (header.vector, header.step)
+            if header.step < self._floor:
+                return memoryview(bytearray(header.body))
+            if key not in self._versions:
+                self._versions[key] = _Version(self._sizes[header.vector], self._dtype)
+            buffer = self._versions[key].buffer
+        return as_bytes(buffer[header.start : header.start + header.size])
+
+    def received(self, header: Header) -> None:
+        """Count the piece; a whole vector is handed to the device in place."""
+        with self._changed:
+            version = self._versions.get((header.vector, header.step))
+            if version is None:
+                return
+            self._newest[header.vector] = max(self._newest[header.vector], header.step)
+            version.fill(header.start, header.size)
+            if not version.missing and version.placed is None:
+                version.placed = jax.device_put(version.buffer)
+                self._whole[header.vector] = max(self._whole[header.vector], header.step)
+                self._forget()
+            self._changed.notify_all()
+
+    def wait(self, vector: int, step: int) -> Array:
+        """The vector after `step` updates."""
+        with self._changed:
+            while True:
+                version = self._versions.get((vector, step))
+                if version is not None and version.placed is not None:
+                    return version.placed
+                if self._is_closed or step < max(self._newest[vector], self._floor):
+                    raise OvertakenError
+                self._changed.wait()
+
+    def close(self) -> None:
+        """End all waiting."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    def _forget(self) -> None:
+        """Drop versions that nobody can need: every vector is past them."""
+        floor = min(self._whole)
+        if floor > self._floor:
+            self._floor = floor
+            self._versions = {key: v for key, v in self._versions.items() if key[1] >= floor}

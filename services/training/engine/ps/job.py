@@ -1,0 +1,89 @@
+"""What is trained and how nodes share the work, the same on every node."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from services.training.engine.fitting import FitConfig, Objective
+from services.training.engine.layers import init_weights
+from services.training.engine.local import fitting_batch_size, numbers, widen
+from services.training.engine.optimizers import optimizers
+from services.training.engine.ps.partition import Segment, Vector, partition, vectors_of
+from services.training.engine.ps.schedule import Schedule
+from services.training.engine.ps.wire import Wire
+from services.training.engine.rows import Arrays, plan_epoch
+from services.training.engine.step import TrainState, init_state
+from services.training.models import LayerList
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How nodes work together.
+
+    Args:
+        owners: Parts that the parameters are divided into, each kept by one server.
+        staleness: Updates that the weights of a computation may lack: 0 lacks none and gives the
+            bits of one device, None lets any number be missing and updates come in any order.
+        wire: How numbers travel.
+        schedule: When what is sent; None tries the candidates and keeps the fastest.
+    """
+
+    owners: int = 1
+    staleness: int | None = 0
+    wire: Wire = Wire.FLOAT32
+    schedule: Schedule | None = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fit: every node that is given the same job knows the same steps and vectors."""
+
+    layers: LayerList
+    objective: Objective
+    rows: Arrays
+    config: FitConfig
+    seed: int
+    sharing: Sharing = Sharing()
+
+    @cached_property
+    def vectors(self) -> tuple[Vector, ...]:
+        """What servers keep."""
+        return vectors_of(self.layers, self.config.optimizer)
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """Who owns which part of it."""
+        return partition(self.vectors, self.sharing.owners)
+
+    @cached_property
+    def batch_size(self) -> int:
+        """Rows of a step."""
+        return fitting_batch_size(self.config, len(self.rows))
+
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        """Steps in one pass over the rows."""
+        return len(plan_epoch(self.rows, self.batch_size, self.seed, 0))
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole fit, which learning-rate schedules run over."""
+        return self.steps_per_epoch * self.config.epochs
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of what servers keep."""
+        is_wide = self.config.precision == "float64"
+        return np.dtype(np.float64 if is_wide else np.float32)
+
+    def fresh_state(self) -> TrainState:
+        """Before the first step."""
+        with numbers(self.config):
+            weights = widen(init_weights(self.layers, self.seed), self.config)
+            transforms = optimizers(self.config.optimizer, self.layers, self.total_steps)
+            state: TrainState = jax.tree.map(jnp.asarray, init_state(weights, transforms))
+            return state
