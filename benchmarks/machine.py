@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-_ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def machine() -> dict[str, Any]:
@@ -22,7 +22,7 @@ def machine() -> dict[str, Any]:
 
 def keep(name: str, answer: dict[str, Any]) -> Path:
     """Write a result with its raw rounds."""
-    path = _ROOT / "benchmarks" / "results" / f"{name}.json"
+    path = ROOT / "benchmarks" / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     whole = {"machine": machine(), "commit": _commit(), **answer}
     path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
@@ -45,5 +45,5 @@ def _cpu() -> str:
 
 def _commit() -> str:
     command = ["git", "rev-parse", "--short", "HEAD"]
-    found = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return found.stdout.strip()

@@ -1,84 +1,114 @@
-"""Training steps beside PyTorch: same network, same batch, same cores, in turns.
+"""Training steps beside PyTorch and TensorFlow: same network, batch and cores, in turns.
 
-A bar is the peer's median seconds a step divided by ours. PyTorch runs in an environment of its
-own, made on first use, in both memory layouts; its faster one counts.
+A bar is the peer's median seconds a step divided by ours; of a peer's ways to run, the fastest
+counts.
 """
 
 import json
 import statistics
-import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from benchmarks.training_cases import CASES
-from benchmarks.training_rounds import Contestant, Running, interleave
-from services.training.engine.environment import worker_environment
+from benchmarks.machine import ROOT, keep
+from benchmarks.peer import environment
+from benchmarks.readme import write_section
+from benchmarks.training_cases import CASES, Case
+from benchmarks.training_rounds import Answer, Contestant, interleave, started
 
-HERE = Path(__file__).parent
 ROUNDS = 7
+PEERS = ROOT / "benchmarks" / "peers"
 BARS = {
-    "lenet_torch_core": "lenet",
-    "resnet50_torch": "resnet50",
-    "mlp_torch": "mlp",
-    "lstm_torch": "lstm",
-    "transformer_torch": "transformer",
+    "lenet_torch_core": ("lenet", "torch", 1.25),
+    "lenet_tf_single": ("lenet", "tensorflow", 1.2),
+    "resnet50_torch": ("resnet50", "torch", 1.0),
+    "mlp_torch": ("mlp", "torch", 1.0),
+    "lstm_torch": ("lstm", "torch", None),
+    "transformer_torch": ("transformer", "torch", 1.0),
 }
 
 
 def main(names: Sequence[str] = ()) -> None:
     """Measure the bars named, or all of them; print them and keep the raw rounds."""
-    results = {}
-    for bar in names or BARS:
-        case_name = BARS[bar]
-        rounds = measure(case_name)
-        ours = statistics.median(rounds["ours"])
-        best, seconds = min(
-            (statistics.median(times), name) for name, times in rounds.items() if name != "ours"
-        )[::-1]
-        results[bar] = {"case": CASES[case_name].as_json(), "seconds_a_step": rounds}
-        print(f"{bar}: ours {1e3 * ours:.2f} ms, {best} {1e3 * seconds:.2f} ms a step")
-        print(f"bar {bar} {seconds / ours:.3f}", flush=True)
-    kept = HERE / "results" / "training.json"
-    kept.parent.mkdir(exist_ok=True)
-    before = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    kept.write_text(json.dumps({**before, **results}, indent=1) + "\n", encoding="utf-8")
+    bars = {bar: BARS[bar] for bar in names or BARS}
+    kept = ROOT / "benchmarks" / "results" / "training.json"
+    results = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    cases = dict(results.get("cases", {}))
+    for name in dict.fromkeys(case for case, _, _ in bars.values()):
+        peers = {peer for case, peer, _ in BARS.values() if case == name}
+        cases[name] = measure(CASES[name], sorted(peers), ROUNDS)
+        for bar, (case, peer, _) in BARS.items():
+            if case == name:
+                print(f"bar {bar} {ratio(cases[name], peer):.3f}", flush=True)
+    keep("training", {"cases": cases})
+    if set(cases) == {case for case, _, _ in BARS.values()}:
+        write_section("training", table(cases))
 
 
-def measure(case_name: str) -> dict[str, list[float]]:
-    """Seconds a step of each round, by contestant."""
-    case = CASES[case_name]
-    memory = worker_environment({})
-    contestants = [
-        Contestant("ours", [sys.executable, "-m", "benchmarks.training_ours"], memory),
-        *peers(has_layouts=len(case.shape) == 3),
+def measure(case: Case, peers: Sequence[str], rounds: int) -> dict[str, Any]:
+    """The case, every contestant's command, and its rounds."""
+    contestants = [ours(), *(each for peer in peers for each in ways(peer, case))]
+    with started(contestants, case.as_json()) as running:
+        answers = interleave(running, rounds)
+        commands = {each.name: each.shell for each in running}
+    for name, times in answers.items():
+        print(f"{case.name}: {name} {1e3 * seconds(times):.2f} ms a step", flush=True)
+    return {"case": case.as_json(), "commands": commands, "rounds": answers}
+
+
+def ours() -> Contestant:
+    """Oriel's side."""
+    return Contestant("ours", "", [sys.executable, "-m", "benchmarks.training_ours"])
+
+
+def ways(peer: str, case: Case) -> list[Contestant]:
+    """A peer in each way it may be fast for the case."""
+    command = [str(environment(peer)), str(PEERS / peer / "steps.py")]
+    if peer == "tensorflow":
+        return [Contestant(peer, way, [*command, way]) for way in ("graph", "loop", "xla")]
+    layouts = ["eager", "channels_last"] if len(case.shape) == 3 else ["eager"]
+    return [
+        *(Contestant(peer, way, [*command, way]) for way in layouts),
+        Contestant(peer, "compiled", [*command, "compiled"], is_needed=False),
     ]
-    with ExitStack() as stack:
-        running = [
-            stack.enter_context(Running(each, case.as_json(), case.cores)) for each in contestants
-        ]
-        return interleave(running, ROUNDS)
 
 
-def peers(*, has_layouts: bool) -> list[Contestant]:
-    """PyTorch in each layout the case has; its memory gets the same settings as ours."""
-    command = [str(environment()), str(HERE / "peers" / "torch" / "steps.py")]
-    layouts = ["contiguous", "channels_last"] if has_layouts else ["contiguous"]
-    memory = worker_environment({})
-    return [Contestant(f"torch {layout}", [*command, layout], memory) for layout in layouts]
+def seconds(answers: Sequence[Answer]) -> float:
+    """Median seconds a step."""
+    return float(statistics.median(answer["seconds"] for answer in answers))
 
 
-def environment() -> Path:
-    """The interpreter of PyTorch's own environment, made from its requirements on first use."""
-    folder = HERE / "peers" / "torch"
-    python = folder / ".venv" / "bin" / "python"
-    if not python.exists():
-        print("making PyTorch's environment", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", folder / ".venv"], check=True)
-        install = [python, "-m", "pip", "install", "--quiet", "-r", folder / "requirements.txt"]
-        subprocess.run(install, check=True)
-    return python
+def fastest(measured: Mapping[str, Any], peer: str) -> tuple[str, float]:
+    """Name and seconds of the peer's fastest way."""
+    found = {name: seconds(each) for name, each in measured["rounds"].items()}
+    best = min((name for name in found if name.split()[0] == peer), key=lambda name: found[name])
+    return best, found[best]
+
+
+def ratio(measured: Mapping[str, Any], peer: str) -> float:
+    """The peer's seconds over ours."""
+    return fastest(measured, peer)[1] / fastest(measured, "ours")[1]
+
+
+def table(cases: Mapping[str, Any]) -> str:
+    """The bars as a table, with what each way of a peer took."""
+    lines = [
+        "| bar | needs | measured | ours, ms a step | peer, ms a step |",
+        "|---|---|---|---|---|",
+    ]
+    for bar, (case, peer, need) in BARS.items():
+        measured = cases[case]
+        all_ways = ", ".join(
+            f"{name.removeprefix(peer).strip()} {1e3 * seconds(answers):.2f}"
+            for name, answers in measured["rounds"].items()
+            if name.split()[0] == peer
+        )
+        need_text = f"at least {need}" if need else "no bar"
+        mine = 1e3 * fastest(measured, "ours")[1]
+        lines.append(
+            f"| `{bar}` | {need_text} | {ratio(measured, peer):.2f} | {mine:.2f} | {all_ways} |"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

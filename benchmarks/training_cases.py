@@ -1,5 +1,6 @@
 """The networks that are timed, with the sizes that ours and the peers' must share."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 
@@ -19,7 +20,7 @@ class Case:
     cores: int
     shape: tuple[int, ...]
     classes: int
-    options: dict[str, float]
+    options: Mapping[str, float]
 
     def as_json(self) -> dict[str, object]:
         """As the workers are told."""

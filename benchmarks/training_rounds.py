@@ -2,47 +2,74 @@
 
 import json
 import os
+import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.machine import ROOT
+from services.training.engine import worker_environment
+
+Answer = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A command that reads a case from its first argument and then times a round for each line."""
+    """A command that reads a case from its last argument and then answers a line with a round.
 
-    name: str
+    Args:
+        peer: Whose program it is: "ours", or a folder of `peers`.
+        way: Which of the peer's settings this is.
+        is_needed: Whether the measurement makes no sense without it.
+    """
+
+    peer: str
+    way: str
     command: Sequence[str]
-    environment: Mapping[str, str]
+    is_needed: bool = True
+
+    @property
+    def name(self) -> str:
+        """As results call it."""
+        return f"{self.peer} {self.way}".strip()
 
 
 class Running:
     """A contestant's process, warm and waiting, held to the first `cores` cores."""
 
-    def __init__(self, contestant: Contestant, case: Mapping[str, object], cores: int) -> None:
-        self.name = contestant.name
-        pinned = ["taskset", "-c", ",".join(str(core) for core in range(cores))]
+    def __init__(self, contestant: Contestant, case: Mapping[str, Any]) -> None:
+        self.name, self.peer = contestant.name, contestant.peer
+        cores = ",".join(str(core) for core in range(case["cores"]))
+        command = ["taskset", "-c", cores, *contestant.command, json.dumps(case)]
+        settings = _settings()
+        self.shell = shlex.join(["env", *(f"{k}={v}" for k, v in settings.items()), *command])
         self._process = subprocess.Popen(
-            [*pinned, *contestant.command, json.dumps(case)],
+            command,
             cwd=ROOT,
-            env={**os.environ, **contestant.environment},
+            env={**os.environ, **settings},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
+
+    def wait_until_ready(self) -> None:
+        """Return once it is warm.
+
+        Raises:
+            RuntimeError: It ended before.
+        """
         self._expect("ready")
 
-    def round(self) -> float:
-        """Seconds of one optimizer step, over the case's number of steps."""
+    def round(self, **request: Any) -> Answer:
+        """What one round gave: `seconds` and whatever the case is also asked for."""
         assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        return float(self._expect("seconds"))
+        answer: Answer = json.loads(self._expect("answer"))
+        return answer
 
     def _expect(self, word: str) -> str:
         assert self._process.stdout is not None
@@ -64,13 +91,40 @@ class Running:
         """End the process by closing what it reads."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(30)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
 
 
-def interleave(running: Sequence[Running], rounds: int) -> dict[str, list[float]]:
-    """Seconds a step by contestant: one round each in turn, so that all share one machine state."""
-    seconds: dict[str, list[float]] = {each.name: [] for each in running}
-    for _ in range(rounds):
+@contextmanager
+def started(contestants: Sequence[Contestant], case: Mapping[str, Any]) -> Iterator[list[Running]]:
+    """All contestants, each warm; one that is not needed and does not start is left out aloud."""
+    with ExitStack() as stack:
+        running = []
+        for contestant in contestants:
+            process = stack.enter_context(Running(contestant, case))
+            try:
+                process.wait_until_ready()
+            except RuntimeError as error:
+                if contestant.is_needed:
+                    raise
+                print(f"left out: {error}", flush=True)
+                continue
+            running.append(process)
+        yield running
+
+
+def interleave(running: Sequence[Running], rounds: int, **request: Any) -> dict[str, list[Answer]]:
+    """Answers by contestant: one round each in turn, so that all share one machine state."""
+    answers: dict[str, list[Answer]] = {each.name: [] for each in running}
+    for number in range(rounds):
         for each in running:
-            seconds[each.name].append(each.round())
-    return seconds
+            answers[each.name].append(each.round(number=number, **request))
+    return answers
+
+
+def _settings() -> dict[str, str]:
+    """The same for everyone: the allocator keeps memory; compiled kernels are kept in a cache."""
+    cache = ROOT / ".cache" / "torchinductor"
+    return {**worker_environment({}), "TORCHINDUCTOR_CACHE_DIR": str(cache)}
