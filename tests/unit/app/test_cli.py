@@ -94,6 +94,22 @@ def test_a_wrong_zone_is_refused_before_anything_is_written(oriel, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["minst"], "there are churn_90d, cifar10, flowers, mnist"),
+        (["churn_90d", "--epochs", "3"], "--epochs is for images"),
+        (["wrong.yaml"], "did you mean 'source'"),
+        (["mnist", "--epochs", "0"], "x>=1"),
+    ],
+)
+def test_a_mistake_in_what_to_train_is_a_usage_error(oriel, tmp_path, arguments, message):
+    (tmp_path / "wrong.yaml").write_text("name: a\nsource: {images: b}\nsourze: 1\n")
+    code, _, err = oriel("train", *arguments)
+    assert code == 2
+    assert message in " ".join(err.split())
+
+
 def test_built_in_mappings_are_listed_and_printed(oriel):
     assert "order_lines" in oriel("mappings")[1]
     assert "name: order_lines" in oriel("mappings", "order_lines")[1]

@@ -1,0 +1,122 @@
+"""`oriel train` as people run it: a prediction file in, a published and judged version out."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import jax
+import pytest
+from click.testing import CliRunner
+from jax.experimental.compilation_cache import compilation_cache
+
+from app.cli import cli
+from pipelines.simulator import simulate
+from services.training import main as training
+from services.training.runs.config import RunConfig
+from tests.support import pictures
+
+QUICK = RunConfig(members=2, epochs=3, bootstrap_samples=20)
+CACHE = (
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_and_clean():
+    """Train little; the command's services set JAX's cache for this process, so set it back."""
+    before = {name: getattr(jax.config, name) for name in CACHE}
+    with pytest.MonkeyPatch.context() as patch:
+        settings = partial(training.TrainingSettings, run=QUICK)
+        patch.setattr(training, "TrainingSettings", settings)
+        yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def oriel(*arguments):
+    """Run a command that ends well, with its services and a real worker; return what it printed."""
+    result = CliRunner(env={"COLUMNS": "160"}).invoke(cli, [str(each) for each in arguments])
+    assert result.exit_code == 0, result.exception or result.output
+    return result.stdout
+
+
+def train(home, data, *options):
+    return oriel("--home", home, "train", data / "bars.yaml", "--data", data, *options)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of images and the prediction file about them."""
+    data = tmp_path_factory.mktemp("data")
+    pictures.write_npz(data / "bars")
+    (data / "bars.yaml").write_text(pictures.question("bars"))
+    return data
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home") / "home"
+    oriel("--home", home, "init")
+    return home
+
+
+@pytest.fixture(scope="module")
+def dry(home, data):
+    """What a dry run prints, and what it leaves to be served."""
+    return train(home, data, "--dry-run"), (home / "registry").exists()
+
+
+@pytest.fixture(scope="module")
+def trained(dry, home, data):
+    return train(home, data)
+
+
+def manifest(home, model):
+    return home / "registry" / "models" / model / "versions" / "1" / "manifest.json"
+
+
+def test_a_dry_run_says_what_would_be_trained_and_trains_nothing(dry):
+    printed, has_registry = dry
+    facts = " ".join(printed.split())
+    assert "rows, train 216 rows, validation 24 rows, test 60" in facts
+    assert "classes 3: 0, 1, 2" in facts
+    assert "convolution0 104" in facts  # 4 filters of 5 x 5 and 4 offsets
+    assert not has_registry
+
+
+def test_it_prints_metrics_beside_the_baseline_the_version_and_the_card(trained, home):
+    assert "pixel regression" in trained
+    assert "accuracy" in trained
+    assert "models/bars/versions/1" in trained
+    card = next(line for line in trained.splitlines() if line.startswith("model card")).split()[-1]
+    assert Path(card) == manifest(home, "bars").parent / "model_card.md"
+    assert "Judged on images it has not seen" in Path(card).read_text()
+
+
+def test_the_same_command_finds_the_same_version(trained, home, data):
+    assert "models/bars/versions/1" in train(home, data)
+    assert len(list((home / "runs").iterdir())) == 1
+
+
+def test_another_workspace_and_another_place_of_the_data_give_the_same_bytes(
+    trained, home, data, tmp_path
+):
+    pictures.write_npz(tmp_path / "bars")
+    (tmp_path / "bars.yaml").write_text((data / "bars.yaml").read_text())
+    oriel("--home", tmp_path / "home", "init")
+    train(tmp_path / "home", tmp_path)
+    other = manifest(tmp_path / "home", "bars")
+    assert other.read_bytes() == manifest(home, "bars").read_bytes()
+
+
+def test_a_question_about_users_is_trained_from_the_events_in_the_workspace(home, tmp_path):
+    events = simulate(seed=3, users=120).write(tmp_path / "events.jsonl")
+    oriel("--home", home, "ingest", events, "--mapping", "segment")
+    printed = oriel("--home", home, "train", "churn_90d")
+    assert "rows, evaluation test" in printed
+    assert "2 networks of" in printed
+    assert "logistic regression" in printed
+    assert json.loads(manifest(home, "churn_90d").read_text())["predictions"] == ["churn_90d"]
