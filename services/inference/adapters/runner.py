@@ -12,6 +12,7 @@ from services.inference.domain.prediction import (
     ModelFacts,
     Outputs,
 )
+from shared.errors import FailedPreconditionError
 from shared.registry import ModelVersion
 
 BUCKETS = (64,)
@@ -31,9 +32,13 @@ class ModelRunner:
     Args:
         version: From the registry; its files are checked as they are read.
         buckets: Batch sizes to compile and warm before this returns, powers of two.
+
+    Raises:
+        FailedPreconditionError: It does not answer for users, or its files are damaged.
     """
 
     def __init__(self, version: ModelVersion, buckets: tuple[int, ...] = BUCKETS) -> None:
+        _require_users(version)
         self.facts = ModelFacts.of(version.name, version.manifest)
         weights = {
             name: jnp.asarray(weight)
@@ -76,4 +81,16 @@ class ModelRunner:
             contributions=outputs["contributions"],
             logit=outputs["logit"],
             baseline_logit=float(outputs["baseline_logit"]),
+        )
+
+
+def _require_users(version: ModelVersion) -> None:
+    kind = version.manifest.get("kind", "users")
+    if kind != "users":
+        raise FailedPreconditionError(
+            f"{version.name} answers for {kind}, and here users are asked about; name a model of "
+            "users, or run its program predict.jaxexport",
+            reason="MODEL_NOT_FOR_USERS",
+            version=version.name,
+            kind=kind,
         )

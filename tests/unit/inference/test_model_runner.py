@@ -85,3 +85,11 @@ def test_a_program_that_jax_cannot_read_is_refused_with_its_release(tmp_path, mo
     with pytest.raises(FailedPreconditionError, match=r"JAX 9\.9") as caught:
         ModelRunner(version, buckets=())
     assert caught.value.reason == "MODEL_PROGRAM_UNREADABLE"
+
+
+def test_a_version_that_answers_for_images_is_refused(tmp_path):
+    registry = ModelRegistry(tmp_path)
+    version = registry.publish("digits", tiny_model.files(), {"kind": "images"})
+    with pytest.raises(FailedPreconditionError, match="answers for images") as caught:
+        ModelRunner(version)
+    assert caught.value.reason == "MODEL_NOT_FOR_USERS"
