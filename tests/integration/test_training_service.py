@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 import psutil
@@ -132,11 +133,44 @@ def test_the_same_request_is_the_same_run(trained):
     assert (again.name, again.state) == (states[-1].name, common_pb2.STATE_SUCCEEDED)
 
 
-def test_another_home_publishes_the_very_same_bytes(trained, folder, tmp_path):
-    home, _, _, _ = trained
-    with running(tmp_path, {"datasets/shop": folder}) as stub:
-        ended(stub, stub.CreateTrainingRun(request(request_id="other")).training_run)
-    one = ModelRegistry(Home(home).registry_path).get("models/customers")
+def has_losses_of(fold):
+    return lambda run: any(loss.fold == fold for loss in run.losses)
+
+
+def killed_when(stub, started, is_moment):
+    """Kill the worker when the run stands so; return the run as it ended."""
+    for answer in stub.WatchTrainingRun(pb.WatchTrainingRunRequest(name=started.name)):
+        run = answer.training_run
+        if is_moment(run):
+            for worker in psutil.Process().children():
+                worker.kill()
+    return run
+
+
+def test_a_worker_killed_twice_goes_on_each_time_and_publishes_the_very_same_bytes(
+    trained, folder, tmp_path
+):
+    saving_every_step = script(
+        "import sys; from services.training.worker import main; sys.exit(main(sys.argv[1:], 0.0))"
+    )
+    with running(tmp_path, {"datasets/shop": folder}, saving_every_step) as stub:
+        for fold in ("evaluation", "final"):
+            started = stub.CreateTrainingRun(request()).training_run
+            ended_run = killed_when(stub, started, has_losses_of(fold))
+            assert ended_run.state == common_pb2.STATE_FAILED
+            assert "SIGKILL" in ended_run.error.message
+        checkpoints = Path(ended_run.uri) / "checkpoints"
+        fits = {file.name: file.stat().st_ino for file in checkpoints.glob("*.safetensors")}
+        assert {"evaluation-0.safetensors", "evaluation-1.safetensors"} <= set(fits)
+
+        def was_fitted_again(run):
+            now = {file.name: file.stat().st_ino for file in checkpoints.glob("*.safetensors")}
+            return has_losses_of("final")(run) and bool(now) and not fits.items() <= now.items()
+
+        last = killed_when(stub, stub.CreateTrainingRun(request()).training_run, was_fitted_again)
+    assert last.state == common_pb2.STATE_SUCCEEDED, last.error
+    assert not checkpoints.exists()
+    one = ModelRegistry(Home(trained[0]).registry_path).get("models/customers")
     other = ModelRegistry(Home(tmp_path).registry_path).get("models/customers")
     assert one.manifest == other.manifest
 
