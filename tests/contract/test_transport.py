@@ -12,7 +12,7 @@ from services.training.engine.ps.sockets import SocketTransport
 from shared.errors import UnavailableError
 
 FORMS = {
-    "in process": (InProcessTransport, "node"),
+    "in process": (InProcessTransport, "127.0.0.1:0"),
     "sockets": (SocketTransport, "127.0.0.1:0"),
     "near": (lambda limit=1 << 26: NearTransport(SocketTransport(limit), limit), "127.0.0.1:0"),
 }

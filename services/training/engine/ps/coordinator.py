@@ -2,15 +2,14 @@
 
 import queue
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from services.training.engine.local import numbers
-from services.training.engine.ps.job import Job
+from services.training.engine.ps.job import Job, Order
 from services.training.engine.ps.messages import Header, Kind, control, said
 from services.training.engine.ps.rules import Rules
 from services.training.engine.ps.schedule import Schedule
@@ -39,6 +38,14 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Crew:
+    """How many nodes make a group complete."""
+
+    workers: int
+    servers: int
+
+
+@dataclass(frozen=True)
 class _Event:
     connection: Connection
     header: Header | None
@@ -46,29 +53,25 @@ class _Event:
     error: Exception | None = None
 
 
-@dataclass
-class _Progress:
-    """What has been settled and when."""
-
-    settled_by: dict[Connection, int]
-    losses: dict[Task, float] = field(default_factory=dict)
-    times: dict[int, float] = field(default_factory=dict)
-
-
 class Coordinator:
     """Runs one job of one group from a state to the last step.
 
     Args:
         group: Name of the group on the servers.
-        job: What to train.
-        servers: The connection of each owner number.
-        workers: Workers to wait for before the first task is handed out.
+        order: The job as JSON, from which nodes build it.
+        job: What it means.
+        crew: Nodes to wait for.
     """
 
-    def __init__(self, group: str, job: Job, workers: int) -> None:
-        self._group, self._job, self._expected = group, job, workers
+    def __init__(self, group: str, order: Order, job: Job, crew: Crew) -> None:
+        self._group, self._order, self._job, self._crew = group, order, job, crew
         self._events: queue.Queue[_Event] = queue.Queue()
+        self._servers: dict[Connection, str] = {}
+        self._applicants: list[Connection] = []
         self._workers: list[Connection] = []
+        self._settled_by: dict[Connection, int] = {}
+        self._losses: dict[Task, float] = {}
+        self._times: dict[int, float] = {}
         ahead = 1 if job.sharing.staleness is None else 1 + job.sharing.staleness
         self._queue = TaskQueue(job.config.micro_batches, job.total_steps, ahead)
 
@@ -84,25 +87,48 @@ class Coordinator:
         """Queue the news for `run`."""
         self._events.put(_Event(connection, None, memoryview(b""), error))
 
-    def run(self, state: TrainState, servers: Mapping[int, Connection]) -> Outcome:
-        """Train from a state to the end; workers may join before and during it."""
-        job = self._job
-        first = int(state.step)
+    def run(self, state: TrainState) -> Outcome:
+        """Train from a state to the end; workers may join before and during it.
+
+        Raises:
+            FailedPreconditionError: A node says that it cannot do its part.
+        """
+        job, first = self._job, int(state.step)
         self._queue.start_at(first)
-        self._progress = _Progress(dict.fromkeys(servers.values(), -1))
-        for connection in self._progress.settled_by:
-            connection.send(*control("join", group=self._group, role="coordinator"))
-        for owner, kept in divided(job, state):
-            send_state(servers[owner], kept)
+        while len(self._servers) < self._crew.servers:
+            self._handle(self._events.get())
+        self._load(state)
         while self._queue.settled < job.total_steps:
             self._handle(self._events.get())
+            self._welcome()
             self._deal()
         ranges = self._collect()
-        for worker in self._workers:
-            worker.send(*control("stop"))
+        for connection in [*self._workers, *self._servers]:
+            connection.send(*control("stop"))
         with numbers(job.config):
             after = joined(job, state, ranges, job.total_steps)
-        return Outcome(after, *self._measured(first))
+        return Outcome(after, self._mean_losses(first), self._step_seconds())
+
+    def _load(self, state: TrainState) -> None:
+        """Give every server its part of the state."""
+        servers = list(self._servers)
+        for connection in servers:
+            self._settled_by[connection] = -1
+            connection.send(*control("open", group=self._group, order=self._order))
+        self._owners = {
+            owner: servers[owner % len(servers)] for owner in range(self._job.sharing.owners)
+        }
+        for owner, kept in divided(self._job, state):
+            send_state(self._owners[owner], kept)
+
+    def _welcome(self) -> None:
+        """Tell workers the job once all servers have it."""
+        if min(self._settled_by.values()) < 0:
+            return
+        owners = {owner: self._servers[server] for owner, server in self._owners.items()}
+        for worker in self._applicants:
+            worker.send(*control("open", group=self._group, order=self._order, owners=owners))
+        self._applicants.clear()
 
     def _handle(self, event: _Event) -> None:
         if event.header is None:
@@ -111,14 +137,18 @@ class Coordinator:
             )
         message = said(event.body)
         kind = message["type"]
-        if kind == "join":
+        if kind == "serve":
+            self._servers[event.connection] = message["address"]
+        elif kind == "work":
+            self._applicants.append(event.connection)
+        elif kind == "ready":
             self._workers.append(event.connection)
         elif kind == "settled":
             self._settle(event.connection, message["step"])
         elif kind == "done":
             task = Task(message["step"], message["part"])
             self._queue.finish(task)
-            self._progress.losses[task] = message["loss"]
+            self._losses[task] = message["loss"]
         elif kind == "abandoned":
             self._queue.give_back_task(Task(message["step"], message["part"]))
         elif kind == "failed":
@@ -129,16 +159,15 @@ class Coordinator:
             )
 
     def _settle(self, server: Connection, step: int) -> None:
-        progress = self._progress
-        progress.settled_by[server] = step
-        settled = min(progress.settled_by.values())
-        if settled not in progress.times:
-            progress.times[settled] = time.perf_counter()
+        self._settled_by[server] = step
+        settled = min(self._settled_by.values())
+        if settled not in self._times:
+            self._times[settled] = time.perf_counter()
         self._queue.settle(settled)
 
     def _deal(self) -> None:
         """Give a task to the worker with least to do, as long as there is one for it."""
-        if len(self._workers) < self._expected:
+        if len(self._workers) < self._crew.workers:
             return
         while True:
             loads = [self._queue.load(worker) for worker in self._workers]
@@ -155,7 +184,7 @@ class Coordinator:
         """The whole state from the servers."""
         with numbers(self._job.config):
             rules = Rules(self._job)
-            for connection in self._progress.settled_by:
+            for connection in self._servers:
                 connection.send(*control("collect"))
             missing = sum(max(vector.size, 1) for vector in self._job.vectors)
             ranges = []
@@ -168,22 +197,23 @@ class Coordinator:
                     self._handle(event)
             return ranges
 
-    def _measured(self, first: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Losses and durations of steps."""
-        steps = range(first, self._job.total_steps)
+    def _mean_losses(self, first: int) -> tuple[float, ...]:
+        """The loss of each step, summed in the order of micro-batches."""
+        number, parts = self._job.dtype.type, range(self._job.config.micro_batches)
         losses = []
-        for step in steps:
-            total = self._job.dtype.type(0)
-            for part in range(self._job.config.micro_batches):
-                total = total + self._job.dtype.type(self._progress.losses[Task(step, part)])
+        for step in range(first, self._job.total_steps):
+            total = number(0)
+            for part in parts:
+                total += number(self._losses[Task(step, part)])
             losses.append(float(total))
-        times = self._progress.times
-        reached = sorted(times)
-        seconds = [
-            (times[later] - times[earlier]) / (later - earlier)
+        return tuple(losses)
+
+    def _step_seconds(self) -> tuple[float, ...]:
+        reached = sorted(step for step in self._times if step >= 0)
+        return tuple(
+            (self._times[later] - self._times[earlier]) / (later - earlier)
             for earlier, later in pairwise(reached)
-        ]
-        return tuple(losses), tuple(seconds)
+        )
 
 
 def _told(task: Task, schedule: Schedule) -> tuple[Header, Any]:

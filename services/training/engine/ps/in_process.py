@@ -21,9 +21,11 @@ class InProcessTransport:
         self._ends: list[_End] = []
 
     def listen(self, address: str, receiver: Receiver) -> str:
-        """Be reachable under that address."""
-        self._receivers[address] = receiver
-        return address
+        """Be reachable under that address; port 0 stands for any free one."""
+        host, _, port = address.rpartition(":")
+        bound = f"{host}:{len(self._receivers) + 1}" if port == "0" else address
+        self._receivers[bound] = receiver
+        return bound
 
     def connect(self, address: str, receiver: Receiver) -> "_End":
         """A connection to who listens there."""

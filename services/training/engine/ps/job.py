@@ -1,5 +1,6 @@
 """What is trained and how nodes share the work, the same on every node."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,10 @@ from services.training.engine.ps.wire import Wire
 from services.training.engine.rows import Arrays, plan_epoch
 from services.training.engine.step import TrainState, init_state
 from services.training.models import LayerList
+
+Order = Mapping[str, Any]
+"""A job as JSON."""
+Build = Callable[[Order], "Job"]
 
 
 @dataclass(frozen=True)

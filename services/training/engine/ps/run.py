@@ -2,59 +2,43 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
-from services.training.engine.layerwise import LayerPrograms
-from services.training.engine.ps.arrivals import ExactArrivals
-from services.training.engine.ps.coordinator import Coordinator, Outcome
+from services.training.engine.ps.coordinator import Coordinator, Crew, Outcome
 from services.training.engine.ps.in_process import InProcessTransport
-from services.training.engine.ps.job import Job
-from services.training.engine.ps.server import Server
+from services.training.engine.ps.job import Job, Order
+from services.training.engine.ps.nodes import Programs, WorkerNode, compile_programs, serve
 from services.training.engine.ps.transport import Transport
-from services.training.engine.ps.worker import Worker
 from services.training.engine.step import TrainState
 
-GROUP = "all"
+ANY = "127.0.0.1:0"
 
 
 def train_in_threads(
     job: Job,
     state: TrainState,
+    crew: Crew,
     *,
-    workers: int,
-    servers: int,
-    programs: LayerPrograms | None = None,
+    programs: Programs = compile_programs,
     transport: Callable[[], Transport] = InProcessTransport,
 ) -> Outcome:
-    """Train from a state to the end with so many workers and servers.
-
-    Args:
-        programs: The job's programs where they are compiled already.
-    """
-    shared = programs or LayerPrograms(job.layers, job.objective, job.config.precision)
+    """Train from a state to the end with so many workers and servers."""
     network = transport()
+    coordinator = Coordinator("all", {}, job, crew)
+    front = network.listen(ANY, coordinator)
+
+    def build(_: Order) -> Job:
+        return job
+
+    nodes = [
+        *[partial(serve, network, build, ANY, [front])] * crew.servers,
+        *(partial(WorkerNode(network, build, programs).run, front) for _ in range(crew.workers)),
+    ]
+    threads = [threading.Thread(target=node, name="node") for node in nodes]
     try:
-        addresses = []
-        for number in range(servers):
-            server = Server()
-            server.open(GROUP, job)
-            addresses.append(network.listen(f"server-{number}", server))
-        coordinator = Coordinator(GROUP, job, workers)
-        front = network.listen("coordinator", coordinator)
-        owners = range(job.sharing.owners)
-        threads = []
-        for _ in range(workers):
-            worker = Worker(job, shared, ExactArrivals(job))
-            connections = [network.connect(address, worker) for address in addresses]
-            worker.join(
-                GROUP,
-                network.connect(front, worker),
-                {owner: connections[owner % servers] for owner in owners},
-            )
-            threads.append(threading.Thread(target=worker.run, name="worker"))
         for thread in threads:
             thread.start()
-        links = [network.connect(address, coordinator) for address in addresses]
-        outcome = coordinator.run(state, {owner: links[owner % servers] for owner in owners})
+        outcome = coordinator.run(state)
         for thread in threads:
             thread.join()
         return outcome

@@ -8,7 +8,7 @@ import numpy as np
 
 from services.training.engine.local import numbers
 from services.training.engine.ps.holdings import Holdings
-from services.training.engine.ps.job import Job
+from services.training.engine.ps.job import Build, Job
 from services.training.engine.ps.memory import aligned, as_bytes
 from services.training.engine.ps.messages import Header, Kind, control, said
 from services.training.engine.ps.partition import pieces_of
@@ -22,22 +22,40 @@ class _Group:
 
     job: Job
     holdings: Holdings
+    coordinator: Connection
     workers: list[Connection] = field(default_factory=list)
-    coordinator: Connection | None = None
     settled: int = -1
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Server:
-    """Keeps ranges of the vectors of any number of groups, each with a job of its own."""
+    """Keeps ranges of the vectors of any number of groups, each with a job of its own.
 
-    def __init__(self) -> None:
+    Args:
+        build: Makes the job that a coordinator orders.
+    """
+
+    def __init__(self, build: Build) -> None:
+        self._build = build
         self._groups: dict[str, _Group] = {}
         self._of: dict[Connection, _Group] = {}
+        self._coordinators: set[Connection] = set()
+        self._error: Exception | None = None
+        self._has_ended = threading.Event()
 
-    def open(self, name: str, job: Job) -> None:
-        """Serve a group; its ranges come from its coordinator."""
-        self._groups[name] = _Group(job, Holdings(job))
+    def enlist(self, coordinator: Connection) -> None:
+        """Serve until that coordinator has ended."""
+        self._coordinators.add(coordinator)
+
+    def wait(self) -> None:
+        """Return when every coordinator has ended.
+
+        Raises:
+            Exception: What this server could not cope with.
+        """
+        self._has_ended.wait()
+        if self._error is not None:
+            raise self._error
 
     def room(self, header: Header) -> memoryview:
         """Fresh memory: what arrives is kept without being copied."""
@@ -59,35 +77,43 @@ class Server:
     def lost(self, connection: Connection, error: Exception | None) -> None:
         """Send no more there; a fault of this server's own is told to the coordinators."""
         if error is not None:
-            for each in self._groups.values():
-                if each.coordinator is not None:
-                    each.coordinator.send(*control("failed", error=repr(error)))
+            self._error = error
+            for each in self._coordinators:
+                each.send(*control("failed", error=repr(error)))
+            self._has_ended.set()
+        self._dismiss(connection)
         group = self._of.pop(connection, None)
         if group is None:
             return
         with group.lock:
             if connection in group.workers:
                 group.workers.remove(connection)
-            if group.coordinator is connection:
-                group.coordinator = None
+
+    def _dismiss(self, connection: Connection) -> None:
+        self._coordinators.discard(connection)
+        if not self._coordinators:
+            self._has_ended.set()
 
     def _said(self, connection: Connection, message: dict[str, Any]) -> None:
         kind = message["type"]
-        if kind == "join":
+        if kind == "open":
+            job = self._build(message["order"])
+            group = _Group(job, Holdings(job), connection)
+            self._groups[message["group"]] = self._of[connection] = group
+        elif kind == "join":
             group = self._of[connection] = self._groups[message["group"]]
             with group.lock:
-                if message["role"] == "coordinator":
-                    group.coordinator, group.settled = connection, -1
-                else:
-                    group.workers.append(connection)
-                    for kept in group.holdings.values():
-                        # The version is in the tag: neither may replace the other.
-                        _publish(kept, [connection], len(kept.values), LAST, kept.version)
+                group.workers.append(connection)
+                for kept in group.holdings.values():
+                    # The version is in the tag: neither may replace the other.
+                    _publish(kept, [connection], len(kept.values), LAST, kept.version)
         elif kind == "collect":
             group = self._of[connection]
             with group.lock:
                 for kept in group.holdings.states():
                     send_state(connection, kept)
+        elif kind == "stop":
+            self._dismiss(connection)
 
     def _load(self, group: _Group, header: Header, body: memoryview) -> None:
         kept = read_state(group.holdings.rules, header, body)
@@ -104,7 +130,7 @@ class Server:
 
     def _tell_settled(self, group: _Group) -> None:
         settled = group.holdings.settled
-        if settled != group.settled and group.coordinator is not None:
+        if settled != group.settled:
             group.settled = settled
             group.coordinator.send(*control("settled", step=settled))
 

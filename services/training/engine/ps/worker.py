@@ -68,9 +68,9 @@ class Worker:
             servers: By owner number of the job's segments.
         """
         self._coordinator, self._servers = coordinator, dict(servers)
-        for connection in {id(each): each for each in servers.values()}.values():
-            connection.send(*control("join", group=group, role="worker"))
-        coordinator.send(*control("join", group=group, role="worker"))
+        for connection in set(servers.values()):
+            connection.send(*control("join", group=group))
+        coordinator.send(*control("ready"))
 
     def room(self, header: Header) -> memoryview:
         """Values go where they belong, everything else in memory of its own."""

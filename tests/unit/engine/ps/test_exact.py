@@ -1,7 +1,6 @@
 """Whatever the number of nodes and the cut of the vectors: the bits are those of one device."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,15 +8,14 @@ from hypothesis import strategies as st
 
 from services.training.engine import FitConfig, OptimizerConfig
 from services.training.engine.layerwise import LayerPrograms
-from services.training.engine.local import numbers, to_device, widen_batch
-from services.training.engine.optimizers import optimizers
+from services.training.engine.ps.coordinator import Crew
 from services.training.engine.ps.job import Job, Sharing
 from services.training.engine.ps.run import train_in_threads
 from services.training.engine.ps.schedule import Schedule
-from services.training.engine.rows import Arrays, plan_epoch, take
-from services.training.engine.runtimes import LeanRuntime
+from services.training.engine.rows import Arrays
 from services.training.models import MlpConfig, registered, table
 from tests.support.model_suite import HEADS, loss, random_rows, subject
+from tests.support.reference_training import reference
 
 OPTIMIZERS = {
     "sgd": OptimizerConfig("sgd", learning_rate=1e-2, clip_norm=None),
@@ -25,20 +23,6 @@ OPTIMIZERS = {
     "adamw clipped": OptimizerConfig("adamw", learning_rate=1e-2, clip_norm=0.5),
     "lamb": OptimizerConfig("lamb", learning_rate=1e-2, clip_norm=None),
 }
-
-
-def reference(job):
-    """The same steps on one device."""
-    with numbers(job.config):
-        transforms = optimizers(job.config.optimizer, job.layers, job.total_steps)
-        runtime = LeanRuntime(job.layers, job.objective, job.config, transforms)
-        state, losses = job.fresh_state(), []
-        for epoch in range(job.config.epochs):
-            for plan in plan_epoch(job.rows, job.batch_size, job.seed, epoch):
-                batch = to_device(widen_batch(take(job.rows, plan, job.batch_size), job.config))
-                state, value = runtime.step(state, batch, jnp.uint32(job.seed))
-                losses.append(float(value))
-        return jax.tree.map(np.asarray, state), losses
 
 
 def assert_same_bits(one, other):
@@ -54,7 +38,7 @@ def test_every_model_ends_with_the_bits_of_one_device(name):
     sharing = Sharing(owners=2, schedule=Schedule("prio", 4096))
     job = Job(model.layers, loss, rows, config, 3, sharing)
     state, losses = reference(job)
-    outcome = train_in_threads(job, job.fresh_state(), workers=2, servers=2)
+    outcome = train_in_threads(job, job.fresh_state(), Crew(2, 2))
     assert_same_bits(outcome.state, state)
     assert list(outcome.losses) == losses
 
@@ -103,7 +87,7 @@ def test_any_division_of_the_work_gives_the_bits_of_one_device(
     job = small_job(optimizer, parts, sharing, epochs=2)
     state, losses = expected(job)
     outcome = train_in_threads(
-        job, job.fresh_state(), workers=workers, servers=servers, programs=PROGRAMS["float32"]
+        job, job.fresh_state(), Crew(workers, servers), programs=lambda _: PROGRAMS["float32"]
     )
     assert_same_bits(outcome.state, state)
     assert list(outcome.losses) == losses
@@ -114,7 +98,7 @@ def test_in_float64_two_hundred_steps_agree_to_nine_digits():
     assert job.total_steps == 200
     state, _ = reference(job)
     outcome = train_in_threads(
-        job, job.fresh_state(), workers=2, servers=2, programs=PROGRAMS["float64"]
+        job, job.fresh_state(), Crew(2, 2), programs=lambda _: PROGRAMS["float64"]
     )
     for name, values in state.weights.items():
         assert outcome.state.weights[name].dtype == np.float64
@@ -124,18 +108,7 @@ def test_in_float64_two_hundred_steps_agree_to_nine_digits():
 def test_training_goes_on_from_a_state_with_another_number_of_nodes():
     whole = small_job("adamw", 2, Sharing(owners=3), epochs=2)
     state, losses = reference(whole)
-    # The same steps, of which the first epoch was done by one device.
-    half = reference_first_epoch(whole)
-    outcome = train_in_threads(whole, half, workers=3, servers=3, programs=PROGRAMS["float32"])
+    half, _ = reference(whole, epochs=1)
+    outcome = train_in_threads(whole, half, Crew(3, 3), programs=lambda _: PROGRAMS["float32"])
     assert_same_bits(outcome.state, state)
     assert list(outcome.losses) == losses[whole.steps_per_epoch :]
-
-
-def reference_first_epoch(job):
-    transforms = optimizers(job.config.optimizer, job.layers, job.total_steps)
-    runtime = LeanRuntime(job.layers, job.objective, job.config, transforms)
-    state = job.fresh_state()
-    for plan in plan_epoch(job.rows, job.batch_size, job.seed, 0):
-        batch = to_device(take(job.rows, plan, job.batch_size))
-        state, _ = runtime.step(state, batch, jnp.uint32(job.seed))
-    return state

@@ -1,0 +1,98 @@
+"""One node of a training group: `python -m services.training.node --role ROLE …`.
+
+A coordinator reads an order, waits for its nodes and writes the trained weights; servers keep the
+parameters; workers compute. It prints one JSON line when it can be reached, and ends by itself.
+"""
+
+import argparse
+import json
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from services.training.engine.ps.coordinator import Coordinator, Crew, Outcome
+from services.training.engine.ps.near import NearTransport
+from services.training.engine.ps.nodes import WorkerNode, serve
+from services.training.engine.ps.orders import order_builder
+from services.training.engine.ps.recipes import RECIPES
+from services.training.engine.ps.sockets import SocketTransport
+
+ANY = "127.0.0.1:0"
+
+
+def main(arguments: list[str]) -> int:
+    """Be the node that the arguments describe, until its work is done."""
+    options = _parser().parse_args(arguments)
+    if options.role == "coordinator":
+        _coordinate(options)
+    else:
+        _take_part(options)
+    return 0
+
+
+def _coordinate(options: argparse.Namespace) -> None:
+    order = json.loads(options.order.read_text(encoding="utf-8"))
+    job = order_builder(RECIPES)(order)
+    network = SocketTransport()
+    coordinator = Coordinator(options.group, order, job, Crew(options.workers, options.servers))
+    _say(listening=network.listen(options.listen, coordinator))
+    try:
+        _write(options.out, coordinator.run(job.fresh_state()))
+    finally:
+        network.close()
+
+
+def _take_part(options: argparse.Namespace) -> None:
+    network = NearTransport(SocketTransport())
+    build = order_builder(RECIPES)
+    serving = threading.Thread(
+        target=serve, args=(network, build, options.listen, options.coordinator), name="serve"
+    )
+    try:
+        if options.role != "worker":
+            serving.start()
+        if options.role != "server":
+            WorkerNode(network, build).run(options.coordinator[0])
+        if options.role != "worker":
+            serving.join()
+    finally:
+        network.close()
+
+
+def _write(folder: Path, outcome: Outcome) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: np.asarray(values) for name, values in outcome.state.weights.items()}
+    save_file(weights, folder / "weights.safetensors")
+    said = {"losses": outcome.losses, "step_seconds": outcome.step_seconds}
+    (folder / "outcome.json").write_text(json.dumps(said), encoding="utf-8")
+
+
+def _say(**message: str) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.training.node")
+    roles = ["coordinator", "server", "worker", "both"]
+    parser.add_argument("--role", choices=roles, required=True)
+    parser.add_argument("--listen", default=ANY, help="host:port; port 0 takes any free one")
+    parser.add_argument(
+        "--coordinator",
+        action="append",
+        default=[],
+        help="host:port of the group's coordinator; a server may have several",
+    )
+    parser.add_argument("--group", default="all", help="name of the coordinator's group")
+    parser.add_argument("--order", type=Path, help="JSON file that says what is trained")
+    parser.add_argument("--workers", type=int, default=1, help="workers to wait for")
+    parser.add_argument("--servers", type=int, default=1, help="servers to wait for")
+    parser.add_argument("--out", type=Path, help="folder for the weights and the losses")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
