@@ -77,7 +77,9 @@ def train(
 def _text(prediction: str, data: Path, epochs: int | None) -> str:
     """Return the text of the prediction file, the folder of its images made absolute."""
     file = Path(prediction)
-    text = file.read_text(encoding="utf-8") if file.is_file() else shipped_text(prediction)
+    is_file = file.is_file()
+    # What is no text at all is then refused as no YAML.
+    text = file.read_text("utf-8", "replace") if is_file else shipped_text(prediction)
     if asks_of_images(text):
         return located(text, data.expanduser().absolute(), epochs)
     if epochs is not None:

@@ -20,6 +20,9 @@ from shared.errors import InvalidArgumentError, NotFoundError
 _SUFFIXES = (".npz", ".parquet")
 _ROWS_A_BLOCK = 4_096
 
+_GREY = ("1", "L", "LA")
+_COLOUR = ("RGB", "RGBA", "P", "CMYK", "YCbCr")
+
 
 class ImageFolder:
     """The `train*` and `test*` files of a folder, each npz or Parquet.
@@ -188,7 +191,11 @@ def _image(file: str, field: str, row: int, content: bytes | None) -> npt.NDArra
         raise unreadable(file, field, "is missing", row)
     try:
         with Image.open(io.BytesIO(content)) as image:
-            grey = image.mode in ("L", "1")
+            if image.mode not in (*_GREY, *_COLOUR):
+                raise unreadable(
+                    file, field, f"has pixels of kind {image.mode}; store 8 bits a channel", row
+                )
+            grey = image.mode in _GREY
             pixels = np.asarray(image.convert("L" if grey else "RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise unreadable(file, field, "is no image that can be decoded", row) from error

@@ -101,9 +101,11 @@ def test_a_wrong_zone_is_refused_before_anything_is_written(oriel, tmp_path):
         (["churn_90d", "--epochs", "3"], "--epochs is for images"),
         (["wrong.yaml"], "did you mean 'source'"),
         (["mnist", "--epochs", "0"], "x>=1"),
+        (["picture.yaml"], "the text is not YAML"),
     ],
 )
 def test_a_mistake_in_what_to_train_is_a_usage_error(oriel, tmp_path, arguments, message):
+    (tmp_path / "picture.yaml").write_bytes(bytes(range(256)))
     (tmp_path / "wrong.yaml").write_text("name: a\nsource: {images: b}\nsourze: 1\n")
     code, _, err = oriel("train", *arguments)
     assert code == 2

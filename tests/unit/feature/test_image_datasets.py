@@ -169,6 +169,12 @@ def test_images_of_another_size_are_told_across_files_and_rows(build_from, tmp_p
         (lambda rows: {"png": [*rows[:7], b"no image", *rows[8:]]}, "row 7, png: is no image"),
         (lambda rows: {"png": [*rows[:7], rows[7][:60], *rows[8:]]}, "row 7, png: is no image"),
         (lambda rows: {"png": [*rows[:7], None, *rows[8:]]}, "row 7, png: is missing"),
+        (
+            lambda rows: {
+                "png": [*rows[:7], pictures.encoded(np.zeros((12, 12), "u2")), *rows[8:]]
+            },
+            "row 7, png: has pixels of kind I;16",
+        ),
         (lambda rows: {"label": pa.array([*range(59), None])}, "row 59, label: is missing"),
         (lambda rows: {"label": ["cat"] * 60}, "label: must be whole numbers, not string"),
         (lambda rows: {"jpeg": rows}, "must have one column of encoded images as binary, not 2"),
