@@ -13,6 +13,7 @@ from app.commands.mapping import mappings
 from app.commands.place import Place
 from app.commands.predict import predict
 from app.commands.run import run
+from app.commands.runs import runs
 from app.commands.train import train
 from app.commands.up import up
 from app.commands.workspace import doctor, init, show_version
@@ -61,6 +62,7 @@ for command in (
     mappings,
     run,
     train,
+    runs,
     predict,
     up,
     doctor,

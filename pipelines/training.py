@@ -104,6 +104,7 @@ def train(
         prediction_files=[question.text],
         seed=seed,
         request_id=request_id("run", RELEASE, dataset.content_hash, seed, question.text),
+        has_layer_times=True,
     )
     run = clients.train(request, _shown(stages, stage))
     stages.end(stage, run.model_version)

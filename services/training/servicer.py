@@ -50,7 +50,8 @@ class TrainingServicer(rpc.TrainingServiceServicer):
         config = config_of(request.prediction_files, request.seed, self._usual)
         dataset = self._datasets.find(request.dataset)
         _require_answered(request, dataset.predictions)
-        order = Order(model, str(dataset.folder), dataset.content_hash)
+        folder = str(dataset.folder)
+        order = Order(model, folder, dataset.content_hash, request.has_layer_times)
         asked = {
             "model": request.model,
             "dataset": request.dataset,

@@ -51,7 +51,7 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     folder = RunFolder(run_path)
     try:
         order, config = folder.order()
-        reporter = _Messages(channel, folder.progress_file)
+        reporter = _Messages(channel, folder, order.has_layer_times)
         fits = KeptFits(folder.checkpoints_path, folder.identity(), save_seconds)
         if isinstance(config, ImageRunConfig):
             images = ImageDatasetReader(order.dataset_folder)
@@ -78,9 +78,10 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
 class _Messages:
     """Tells the supervisor, and keeps the same lines in the run folder."""
 
-    def __init__(self, channel: TextIO, kept: Path) -> None:
-        self._channel = channel
-        self._kept = kept.open("a", encoding="utf-8")
+    def __init__(self, channel: TextIO, folder: Any, has_layer_times: bool) -> None:
+        self._channel, self._folder = channel, folder
+        self._has_layer_times = has_layer_times
+        self._kept = folder.progress_file.open("a", encoding="utf-8")
         self._lock = threading.Lock()
 
     def progress(self, completed: int, total: int, message: str) -> None:
@@ -99,6 +100,16 @@ class _Messages:
     def pace(self, pace: Any) -> None:
         """Say how fast a fit goes at the moment."""
         self._say(kind="pace", **vars(pace))
+
+    def fitted(self, sample: Any) -> None:
+        """Time the layers, if that was ordered."""
+        if not self._has_layer_times:
+            return
+        from services.training.runs.timing import timed, write_times
+
+        times = timed(sample)
+        write_times(times, self._folder.write)
+        self._say(kind="layers", layers=[vars(time) for time in times])
 
     def _say(self, **message: Any) -> None:
         line = json.dumps(message) + "\n"

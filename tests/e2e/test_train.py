@@ -120,3 +120,15 @@ def test_a_question_about_users_is_trained_from_the_events_in_the_workspace(home
     assert "2 networks of" in printed
     assert "logistic regression" in printed
     assert json.loads(manifest(home, "churn_90d").read_text())["predictions"] == ["churn_90d"]
+
+
+def test_runs_lists_the_run_and_shows_where_its_time_goes(trained, home):
+    lines = oriel("--home", home, "runs").splitlines()
+    (row,) = [line for line in lines if " bars " in line]
+    assert "succeeded" in row
+    assert "steps/s" in row
+    shown = oriel("--home", home, "runs", row.split()[0])
+    assert "trace.json" in shown
+    assert "layers.svg" in shown
+    assert "backward ms" in shown
+    assert "convolution0" in shown

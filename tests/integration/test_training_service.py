@@ -1,5 +1,6 @@
 """The training service over real gRPC with real worker processes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -102,9 +103,10 @@ def trained(tmp_path_factory, folder):
     """One run by real workers: its home, its states as watched, and its second asking."""
     home = tmp_path_factory.mktemp("home")
     with running(home, {"datasets/shop": folder}) as stub:
-        started = stub.CreateTrainingRun(request()).training_run
+        asked = request(has_layer_times=True)
+        started = stub.CreateTrainingRun(asked).training_run
         states = ended(stub, started)
-        again = stub.CreateTrainingRun(request()).training_run
+        again = stub.CreateTrainingRun(asked).training_run
         listed = stub.ListTrainingRuns(pb.ListTrainingRunsRequest()).training_runs
     return home, states, again, listed
 
@@ -126,6 +128,25 @@ def test_the_run_folder_holds_config_log_progress_and_evaluation(trained):
     _, states, _, _ = trained
     names = set(os.listdir(states[-1].uri))
     assert {"config.yaml", "log.txt", "progress.jsonl", "evaluation.json", "artefacts"} <= names
+
+
+def test_a_run_says_how_fast_it_goes_while_it_goes(trained):
+    _, states, _, _ = trained
+    fitting = [run for run in states if run.progress.message.endswith(" steps/s")]
+    assert fitting
+    assert all(run.throughput.samples_per_second > 0 for run in fitting)
+
+
+def test_a_run_leaves_the_time_of_each_layer_as_numbers_a_trace_and_a_chart(trained):
+    _, states, _, _ = trained
+    layers = states[-1].layers
+    assert [layer.name for layer in layers] == ["stem", "block0", "block1", "heads"]
+    assert all(layer.parameter_count > 0 for layer in layers)
+    assert all(min(layer.forward_seconds, layer.backward_seconds) > 0 for layer in layers)
+    folder = Path(states[-1].uri)
+    events = json.loads((folder / "trace.json").read_text())["traceEvents"]
+    assert [event["name"] for event in events[:4]] == [layer.name for layer in layers]
+    assert (folder / "layers.svg").read_text().startswith("<svg")
 
 
 def test_the_same_request_is_the_same_run(trained):

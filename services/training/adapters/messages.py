@@ -25,6 +25,7 @@ def run_message(job: Job) -> pb.TrainingRun:
             steps_per_second=result.get("steps_per_second", 0.0),
             samples_per_second=result.get("samples_per_second", 0.0),
         ),
+        layers=[pb.LayerTime(**layer) for layer in result.get("layers", ())],
     )
 
 

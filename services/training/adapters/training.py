@@ -55,24 +55,28 @@ class _Listener:
     def __init__(self, context: JobContext) -> None:
         self._context = context
         self._losses: list[Loss] = []
+        self._completed, self._total = 0, 0
+        self._doing, self._speed = "", ""
 
     def __call__(self, message: Message) -> None:
         values = dict(message)
         kind = values.pop("kind")
+        if kind == "layers":
+            self._context.update(layers=values["layers"])
+            return
         if kind == "progress":
-            self._context.progress(
-                values["completed"], values["total"], "epochs", values["message"]
-            )
-            return
-        speed = {
-            "steps_per_second": values.pop("steps_per_second"),
-            "samples_per_second": values.pop("samples_per_second"),
-        }
-        if kind == "pace":
+            self._completed, self._total = values["completed"], values["total"]
+            if values["message"] != self._doing:
+                self._doing, self._speed = values["message"], ""
+        else:
+            speed = {each: values.pop(each) for each in ("steps_per_second", "samples_per_second")}
+            self._speed = f", {speed['steps_per_second']:,.1f} steps/s"
+            if kind == "epoch":
+                self._losses.append(Loss(**values))
+                self._context.update(losses=curves(self._losses))
             self._context.update(**speed)
-            return
-        self._losses.append(Loss(**values))
-        self._context.update(losses=curves(self._losses), **speed)
+        words = self._doing + self._speed
+        self._context.progress(self._completed, self._total, "epochs", words)
 
 
 def _identifier(order: Order, config: AnyRunConfig) -> str:

@@ -16,11 +16,19 @@ from services.training.runs.result import RunResult
 
 @dataclass(frozen=True)
 class Order:
-    """What the worker is asked for, besides the config."""
+    """What the worker is asked for, besides the config.
+
+    Args:
+        model: Name without its collection.
+        dataset_folder: Where the dataset lies.
+        dataset_hash: Of its content.
+        has_layer_times: Whether each layer is timed.
+    """
 
     model: str
     dataset_folder: str
     dataset_hash: str
+    has_layer_times: bool = False
 
 
 class RunFolder:
@@ -66,9 +74,12 @@ class RunFolder:
     def order(self) -> tuple[Order, AnyRunConfig]:
         """What was written by `prepare`."""
         values = json.loads(self._order_file.read_text(encoding="utf-8"))
-        return Order(values["model"], values["dataset_folder"], values["dataset_hash"]), from_yaml(
-            values["config"]
-        )
+        config = from_yaml(values.pop("config"))
+        return Order(**values), config
+
+    def write(self, name: str, content: bytes) -> None:
+        """Leave a file that is about the run and no part of its result."""
+        write_whole(self.path / name, content)
 
     def identity(self) -> str:
         """Names the order and the programs that carry it out: fits of another are not gone on with.

@@ -31,6 +31,7 @@ from services.training.runs.kept import Fits, FreshFits, Work
 from services.training.runs.losses import Loss, curves
 from services.training.runs.result import RunResult
 from services.training.runs.run import FINAL, Reporter
+from services.training.runs.timing import Sample
 from shared.dataset.images import PARTS, ImageDatasetReader, ImageManifest, ImageRows
 
 Weights = Mapping[str, Any]
@@ -70,6 +71,9 @@ def run_images(
     fitted = (fits or FreshFits()).fit(
         FINAL, _fit(layers, train, valid, config, hear, reporter.pace), hear
     )
+    few = slice(0, config.training.batch_size)
+    sample = Arrays({"images": train.images[few]}, {"label": train.labels[few]})
+    reporter.fitted(Sample(layers, objective, sample))
     weights = _calibrated(layers, fitted, valid)
     reporter.progress(total, total, "judging on images it has not seen")
     evaluation = {

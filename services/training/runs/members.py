@@ -25,6 +25,7 @@ from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.linear import fit_linear
 from services.training.runs.rows import NumpyArray, Rows, ages_weight, groups, thin
 from services.training.runs.scaling import Scaling, fit_scaling, scale_rows
+from services.training.runs.timing import Sample
 from shared.errors import FailedPreconditionError
 
 Limits = tuple[float, float]
@@ -142,6 +143,15 @@ def fit_members(
         base=base,
         best_epochs=tuple(result.best_epoch for result in results),
     )
+
+
+def sample_of(fitted: Fitted, rows: Rows, limits: Limits, config: RunConfig) -> Sample:
+    """A batch of these rows for a member's layers."""
+    size = config.fit_config(min(int(rows.eligible.sum()), config.most_rows)).batch_size
+    few = rows.where(np.arange(len(rows)) < size)
+    targets = heads.targets(few.spend, limits, heads.fit_spend_scale(rows.spend))
+    inputs = {"features": scale_rows(few.features, fitted.scaling)}
+    return Sample(fitted.network.layers, heads.objective, Arrays(inputs, targets))
 
 
 def base_rates(rows: Rows, limits: Limits, half_life_days: float) -> BaseRates:

@@ -17,9 +17,10 @@ from services.training.runs.export import export_programs, signature
 from services.training.runs.judge import judge
 from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.losses import Loss, curves
-from services.training.runs.members import Fitted, Limits, fit_members
+from services.training.runs.members import Fitted, Limits, fit_members, sample_of
 from services.training.runs.result import RunResult
 from services.training.runs.rows import Rows
+from services.training.runs.timing import Sample
 from shared.dataset import DatasetReader, FoldSpec, Manifest
 from shared.errors import FailedPreconditionError
 
@@ -40,6 +41,10 @@ class Reporter(Protocol):
 
     def pace(self, pace: Pace) -> None:
         """A fit goes that fast at the moment; only fits of seconds are heard of."""
+        ...
+
+    def fitted(self, sample: Sample) -> None:
+        """The last fit is over; its layers may be timed on the sample."""
         ...
 
 
@@ -85,6 +90,7 @@ def run_training(
 
     last = dataset.fold(FINAL)
     fitted, rows = _fit(reader, last, config, progress, fits)
+    reporter.fitted(sample_of(fitted, rows, _limits(last), config))
     reporter.progress(progress.completed, progress.total, "exporting")
     exported = export_programs(fitted, _spread(rows.features, ROWS_FOR_COMPLETENESS))
     evaluation = {"fold": _fold(earlier, dataset, test), **evaluation}

@@ -23,7 +23,7 @@ class Heard:
     """Keeps what a run reports."""
 
     def __init__(self):
-        self.progresses, self.losses = [], []
+        self.progresses, self.losses, self.samples = [], [], []
 
     def progress(self, completed, total, message):
         self.progresses.append((completed, total, message))
@@ -33,6 +33,9 @@ class Heard:
 
     def pace(self, pace):
         pass
+
+    def fitted(self, sample):
+        self.samples.append(sample)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from oriel.common.v1 import common_pb2 as oriel_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n oriel/training/v1/training.proto\x12\x11oriel.training.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1coriel/common/v1/common.proto\"\x96\x03\n\x0bTrainingRun\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.oriel.common.v1.State\x12+\n\x08progress\x18\x05 \x01(\x0b\x32\x19.oriel.common.v1.Progress\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.google.rpc.Status\x12,\n\x06losses\x18\x07 \x03(\x0b\x32\x1c.oriel.training.v1.LossPoint\x12\x15\n\rmodel_version\x18\x08 \x01(\t\x12\x0b\n\x03uri\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\nthroughput\x18\x0c \x01(\x0b\x32\x1d.oriel.training.v1.Throughput\"U\n\tLossPoint\x12\x0c\n\x04\x66old\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x12\n\ntrain_loss\x18\x03 \x01(\x01\x12\x17\n\x0fvalidation_loss\x18\x04 \x01(\x01\"B\n\nThroughput\x12\x18\n\x10steps_per_second\x18\x01 \x01(\x01\x12\x1a\n\x12samples_per_second\x18\x02 \x01(\x01\"v\n\x18\x43reateTrainingRunRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x18\n\x10prediction_files\x18\x03 \x03(\t\x12\x0c\n\x04seed\x18\x04 \x01(\x03\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"Q\n\x19\x43reateTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"%\n\x15GetTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"N\n\x16GetTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"@\n\x17ListTrainingRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"j\n\x18ListTrainingRunsResponse\x12\x35\n\rtraining_runs\x18\x01 \x03(\x0b\x32\x1e.oriel.training.v1.TrainingRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x18\x43\x61ncelTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"Q\n\x19\x43\x61ncelTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"\'\n\x17WatchTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"P\n\x18WatchTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"F\n\x19\x45xplainTrainingRunRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x18\n\x10prediction_files\x18\x02 \x03(\t\"\xa1\x01\n\x1a\x45xplainTrainingRunResponse\x12-\n\x05parts\x18\x01 \x03(\x0b\x32\x1e.oriel.training.v1.DatasetPart\x12\x0f\n\x07\x63lasses\x18\x02 \x03(\t\x12-\n\x06layers\x18\x03 \x03(\x0b\x32\x1d.oriel.training.v1.ModelLayer\x12\x14\n\x0cmember_count\x18\x04 \x01(\x05\".\n\x0b\x44\x61tasetPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\"3\n\nModelLayer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fparameter_count\x18\x02 \x01(\x03\x32\xa7\x05\n\x0fTrainingService\x12q\n\x12\x45xplainTrainingRun\x12,.oriel.training.v1.ExplainTrainingRunRequest\x1a-.oriel.training.v1.ExplainTrainingRunResponse\x12n\n\x11\x43reateTrainingRun\x12+.oriel.training.v1.CreateTrainingRunRequest\x1a,.oriel.training.v1.CreateTrainingRunResponse\x12\x65\n\x0eGetTrainingRun\x12(.oriel.training.v1.GetTrainingRunRequest\x1a).oriel.training.v1.GetTrainingRunResponse\x12k\n\x10ListTrainingRuns\x12*.oriel.training.v1.ListTrainingRunsRequest\x1a+.oriel.training.v1.ListTrainingRunsResponse\x12n\n\x11\x43\x61ncelTrainingRun\x12+.oriel.training.v1.CancelTrainingRunRequest\x1a,.oriel.training.v1.CancelTrainingRunResponse\x12m\n\x10WatchTrainingRun\x12*.oriel.training.v1.WatchTrainingRunRequest\x1a+.oriel.training.v1.WatchTrainingRunResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n oriel/training/v1/training.proto\x12\x11oriel.training.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1coriel/common/v1/common.proto\"\xc4\x03\n\x0bTrainingRun\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.oriel.common.v1.State\x12+\n\x08progress\x18\x05 \x01(\x0b\x32\x19.oriel.common.v1.Progress\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.google.rpc.Status\x12,\n\x06losses\x18\x07 \x03(\x0b\x32\x1c.oriel.training.v1.LossPoint\x12\x15\n\rmodel_version\x18\x08 \x01(\t\x12\x0b\n\x03uri\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\nthroughput\x18\x0c \x01(\x0b\x32\x1d.oriel.training.v1.Throughput\x12,\n\x06layers\x18\r \x03(\x0b\x32\x1c.oriel.training.v1.LayerTime\"U\n\tLossPoint\x12\x0c\n\x04\x66old\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x12\n\ntrain_loss\x18\x03 \x01(\x01\x12\x17\n\x0fvalidation_loss\x18\x04 \x01(\x01\"B\n\nThroughput\x12\x18\n\x10steps_per_second\x18\x01 \x01(\x01\x12\x1a\n\x12samples_per_second\x18\x02 \x01(\x01\"e\n\tLayerTime\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fparameter_count\x18\x02 \x01(\x03\x12\x17\n\x0f\x66orward_seconds\x18\x03 \x01(\x01\x12\x18\n\x10\x62\x61\x63kward_seconds\x18\x04 \x01(\x01\"\x8f\x01\n\x18\x43reateTrainingRunRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x18\n\x10prediction_files\x18\x03 \x03(\t\x12\x0c\n\x04seed\x18\x04 \x01(\x03\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x17\n\x0fhas_layer_times\x18\x06 \x01(\x08\"Q\n\x19\x43reateTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"%\n\x15GetTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"N\n\x16GetTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"@\n\x17ListTrainingRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"j\n\x18ListTrainingRunsResponse\x12\x35\n\rtraining_runs\x18\x01 \x03(\x0b\x32\x1e.oriel.training.v1.TrainingRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x18\x43\x61ncelTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"Q\n\x19\x43\x61ncelTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"\'\n\x17WatchTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"P\n\x18WatchTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"F\n\x19\x45xplainTrainingRunRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x18\n\x10prediction_files\x18\x02 \x03(\t\"\xa1\x01\n\x1a\x45xplainTrainingRunResponse\x12-\n\x05parts\x18\x01 \x03(\x0b\x32\x1e.oriel.training.v1.DatasetPart\x12\x0f\n\x07\x63lasses\x18\x02 \x03(\t\x12-\n\x06layers\x18\x03 \x03(\x0b\x32\x1d.oriel.training.v1.ModelLayer\x12\x14\n\x0cmember_count\x18\x04 \x01(\x05\".\n\x0b\x44\x61tasetPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\"3\n\nModelLayer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fparameter_count\x18\x02 \x01(\x03\x32\xa7\x05\n\x0fTrainingService\x12q\n\x12\x45xplainTrainingRun\x12,.oriel.training.v1.ExplainTrainingRunRequest\x1a-.oriel.training.v1.ExplainTrainingRunResponse\x12n\n\x11\x43reateTrainingRun\x12+.oriel.training.v1.CreateTrainingRunRequest\x1a,.oriel.training.v1.CreateTrainingRunResponse\x12\x65\n\x0eGetTrainingRun\x12(.oriel.training.v1.GetTrainingRunRequest\x1a).oriel.training.v1.GetTrainingRunResponse\x12k\n\x10ListTrainingRuns\x12*.oriel.training.v1.ListTrainingRunsRequest\x1a+.oriel.training.v1.ListTrainingRunsResponse\x12n\n\x11\x43\x61ncelTrainingRun\x12+.oriel.training.v1.CancelTrainingRunRequest\x1a,.oriel.training.v1.CancelTrainingRunResponse\x12m\n\x10WatchTrainingRun\x12*.oriel.training.v1.WatchTrainingRunRequest\x1a+.oriel.training.v1.WatchTrainingRunResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,39 +35,41 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'oriel.training.v1.training_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRAININGRUN']._serialized_start=144
-  _globals['_TRAININGRUN']._serialized_end=550
-  _globals['_LOSSPOINT']._serialized_start=552
-  _globals['_LOSSPOINT']._serialized_end=637
-  _globals['_THROUGHPUT']._serialized_start=639
-  _globals['_THROUGHPUT']._serialized_end=705
-  _globals['_CREATETRAININGRUNREQUEST']._serialized_start=707
-  _globals['_CREATETRAININGRUNREQUEST']._serialized_end=825
-  _globals['_CREATETRAININGRUNRESPONSE']._serialized_start=827
-  _globals['_CREATETRAININGRUNRESPONSE']._serialized_end=908
-  _globals['_GETTRAININGRUNREQUEST']._serialized_start=910
-  _globals['_GETTRAININGRUNREQUEST']._serialized_end=947
-  _globals['_GETTRAININGRUNRESPONSE']._serialized_start=949
-  _globals['_GETTRAININGRUNRESPONSE']._serialized_end=1027
-  _globals['_LISTTRAININGRUNSREQUEST']._serialized_start=1029
-  _globals['_LISTTRAININGRUNSREQUEST']._serialized_end=1093
-  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_start=1095
-  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_end=1201
-  _globals['_CANCELTRAININGRUNREQUEST']._serialized_start=1203
-  _globals['_CANCELTRAININGRUNREQUEST']._serialized_end=1243
-  _globals['_CANCELTRAININGRUNRESPONSE']._serialized_start=1245
-  _globals['_CANCELTRAININGRUNRESPONSE']._serialized_end=1326
-  _globals['_WATCHTRAININGRUNREQUEST']._serialized_start=1328
-  _globals['_WATCHTRAININGRUNREQUEST']._serialized_end=1367
-  _globals['_WATCHTRAININGRUNRESPONSE']._serialized_start=1369
-  _globals['_WATCHTRAININGRUNRESPONSE']._serialized_end=1449
-  _globals['_EXPLAINTRAININGRUNREQUEST']._serialized_start=1451
-  _globals['_EXPLAINTRAININGRUNREQUEST']._serialized_end=1521
-  _globals['_EXPLAINTRAININGRUNRESPONSE']._serialized_start=1524
-  _globals['_EXPLAINTRAININGRUNRESPONSE']._serialized_end=1685
-  _globals['_DATASETPART']._serialized_start=1687
-  _globals['_DATASETPART']._serialized_end=1733
-  _globals['_MODELLAYER']._serialized_start=1735
-  _globals['_MODELLAYER']._serialized_end=1786
-  _globals['_TRAININGSERVICE']._serialized_start=1789
-  _globals['_TRAININGSERVICE']._serialized_end=2468
+  _globals['_TRAININGRUN']._serialized_end=596
+  _globals['_LOSSPOINT']._serialized_start=598
+  _globals['_LOSSPOINT']._serialized_end=683
+  _globals['_THROUGHPUT']._serialized_start=685
+  _globals['_THROUGHPUT']._serialized_end=751
+  _globals['_LAYERTIME']._serialized_start=753
+  _globals['_LAYERTIME']._serialized_end=854
+  _globals['_CREATETRAININGRUNREQUEST']._serialized_start=857
+  _globals['_CREATETRAININGRUNREQUEST']._serialized_end=1000
+  _globals['_CREATETRAININGRUNRESPONSE']._serialized_start=1002
+  _globals['_CREATETRAININGRUNRESPONSE']._serialized_end=1083
+  _globals['_GETTRAININGRUNREQUEST']._serialized_start=1085
+  _globals['_GETTRAININGRUNREQUEST']._serialized_end=1122
+  _globals['_GETTRAININGRUNRESPONSE']._serialized_start=1124
+  _globals['_GETTRAININGRUNRESPONSE']._serialized_end=1202
+  _globals['_LISTTRAININGRUNSREQUEST']._serialized_start=1204
+  _globals['_LISTTRAININGRUNSREQUEST']._serialized_end=1268
+  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_start=1270
+  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_end=1376
+  _globals['_CANCELTRAININGRUNREQUEST']._serialized_start=1378
+  _globals['_CANCELTRAININGRUNREQUEST']._serialized_end=1418
+  _globals['_CANCELTRAININGRUNRESPONSE']._serialized_start=1420
+  _globals['_CANCELTRAININGRUNRESPONSE']._serialized_end=1501
+  _globals['_WATCHTRAININGRUNREQUEST']._serialized_start=1503
+  _globals['_WATCHTRAININGRUNREQUEST']._serialized_end=1542
+  _globals['_WATCHTRAININGRUNRESPONSE']._serialized_start=1544
+  _globals['_WATCHTRAININGRUNRESPONSE']._serialized_end=1624
+  _globals['_EXPLAINTRAININGRUNREQUEST']._serialized_start=1626
+  _globals['_EXPLAINTRAININGRUNREQUEST']._serialized_end=1696
+  _globals['_EXPLAINTRAININGRUNRESPONSE']._serialized_start=1699
+  _globals['_EXPLAINTRAININGRUNRESPONSE']._serialized_end=1860
+  _globals['_DATASETPART']._serialized_start=1862
+  _globals['_DATASETPART']._serialized_end=1908
+  _globals['_MODELLAYER']._serialized_start=1910
+  _globals['_MODELLAYER']._serialized_end=1961
+  _globals['_TRAININGSERVICE']._serialized_start=1964
+  _globals['_TRAININGSERVICE']._serialized_end=2643
 # @@protoc_insertion_point(module_scope)

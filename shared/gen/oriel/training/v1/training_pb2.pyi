@@ -39,6 +39,7 @@ class TrainingRun(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     THROUGHPUT_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """trainingRuns/{training_run}"""
     model: _builtins.str
@@ -73,7 +74,11 @@ class TrainingRun(_message.Message):
 
     @_builtins.property
     def throughput(self) -> Global___Throughput:
-        """How fast it goes now."""
+        """How fast the fit under way goes, or the last one went."""
+
+    @_builtins.property
+    def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerTime]:
+        """Time of each layer for one batch, first layer first; set once it is measured."""
 
     def __init__(
         self,
@@ -90,10 +95,11 @@ class TrainingRun(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         throughput: Global___Throughput | None = ...,
+        layers: _abc.Iterable[Global___LayerTime] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "progress", b"progress", "throughput", b"throughput"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dataset", b"dataset", "end_time", b"end_time", "error", b"error", "losses", b"losses", "model", b"model", "model_version", b"model_version", "name", b"name", "progress", b"progress", "state", b"state", "throughput", b"throughput", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dataset", b"dataset", "end_time", b"end_time", "error", b"error", "layers", b"layers", "losses", b"losses", "model", b"model", "model_version", b"model_version", "name", b"name", "progress", b"progress", "state", b"state", "throughput", b"throughput", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -160,6 +166,40 @@ class Throughput(_message.Message):
 Global___Throughput: _TypeAlias = Throughput  # noqa: Y015
 
 @_typing.final
+class LayerTime(_message.Message):
+    """Where the time of a step goes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PARAMETER_COUNT_FIELD_NUMBER: _builtins.int
+    FORWARD_SECONDS_FIELD_NUMBER: _builtins.int
+    BACKWARD_SECONDS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Unique in its network."""
+    parameter_count: _builtins.int
+    """Numbers that are learned."""
+    forward_seconds: _builtins.float
+    """Median time of the way forward."""
+    backward_seconds: _builtins.float
+    """Median time of the way back."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        parameter_count: _builtins.int = ...,
+        forward_seconds: _builtins.float = ...,
+        backward_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backward_seconds", b"backward_seconds", "forward_seconds", b"forward_seconds", "name", b"name", "parameter_count", b"parameter_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LayerTime: _TypeAlias = LayerTime  # noqa: Y015
+
+@_typing.final
 class CreateTrainingRunRequest(_message.Message):
     """The run to start."""
 
@@ -170,6 +210,7 @@ class CreateTrainingRunRequest(_message.Message):
     PREDICTION_FILES_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    HAS_LAYER_TIMES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model to make a version of: models/{model}."""
     dataset: _builtins.str
@@ -178,6 +219,8 @@ class CreateTrainingRunRequest(_message.Message):
     """Seed of all randomness."""
     request_id: _builtins.str
     """The same id names the same run."""
+    has_layer_times: _builtins.bool
+    """Whether each layer is timed once the model is fitted; takes some seconds."""
     @_builtins.property
     def prediction_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """YAML texts of the prediction files answered, one head each."""
@@ -190,10 +233,11 @@ class CreateTrainingRunRequest(_message.Message):
         prediction_files: _abc.Iterable[_builtins.str] | None = ...,
         seed: _builtins.int = ...,
         request_id: _builtins.str = ...,
+        has_layer_times: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "model", b"model", "prediction_files", b"prediction_files", "request_id", b"request_id", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "has_layer_times", b"has_layer_times", "model", b"model", "prediction_files", b"prediction_files", "request_id", b"request_id", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
