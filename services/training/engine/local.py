@@ -186,6 +186,7 @@ class _Fit:
         checkpoints: StandingStore | None,
     ) -> FitResult:
         """All epochs that are left."""
+        checkpoints = checkpoints and self._lying.keeping(checkpoints)
         standing = (checkpoints and checkpoints.latest(self._start)) or self._start
         standing = replace(standing, state=self._lying.place(standing.state))
         for report in standing.history:
@@ -193,7 +194,7 @@ class _Fit:
         while standing.epoch < self._config.epochs and not self._has_converged(standing):
             standing = self._epoch(standing, should_stop, checkpoints)
             if checkpoints and checkpoints.is_due():
-                checkpoints.save(self._whole(standing))
+                checkpoints.save(standing)
             on_epoch(standing.history[-1])
         if checkpoints:
             checkpoints.wait()
@@ -224,7 +225,7 @@ class _Fit:
             meter.tell(len(losses), loss)
             if checkpoints and len(losses) < len(plans) and checkpoints.is_due():
                 so_far = tuple(float(loss) for loss in losses)
-                checkpoints.save(self._whole(replace(standing, state=state, losses=so_far)))
+                checkpoints.save(replace(standing, state=state, losses=so_far))
         train_loss = float(np.mean([float(loss) for loss in losses]))
         seconds = time.perf_counter() - started
         loss_now = self._validation_loss(state.weights) if len(self._valid) else train_loss
@@ -241,10 +242,6 @@ class _Fit:
         best = jax.tree.map(jnp.copy, self._lying.whole(state).weights)
         return replace(after, best=best, best_loss=loss_now, best_epoch=epoch)
 
-    def _whole(self, standing: Standing) -> Standing:
-        """The standing as it is kept, which every runtime can go on from."""
-        return replace(standing, state=self._lying.whole(standing.state))
-
     def _validation_loss(self, weights: Weights) -> float:
         total, mass = 0.0, 0.0
         for plan in plan_in_order(self._valid, self._size):
@@ -254,8 +251,10 @@ class _Fit:
 
     def _batch(self, arrays: Arrays, plan: Plan) -> DeviceBatch:
         with numbers(self._config):  # the thread that makes batches has a context of its own
-            mine = take(arrays, plan, self._size, self._lying.rows(self._size))
-            return self._lying.batch(widen_batch(mine, self._config))
+            return self._lying.batch(
+                self._size,
+                lambda part: widen_batch(take(arrays, plan, self._size, part), self._config),
+            )
 
 
 class _Meter:
@@ -280,13 +279,9 @@ class _Meter:
 class OneDevice:
     """All rows and the whole state on one device."""
 
-    def rows(self, size: int) -> slice:
-        """All of them."""
-        return slice(0, size)
-
-    def batch(self, batch: Batch) -> DeviceBatch:
-        """The batch as device arrays."""
-        return to_device(batch)
+    def batch(self, size: int, read: Callable[[slice], Batch]) -> DeviceBatch:
+        """The whole batch as device arrays."""
+        return to_device(read(slice(0, size)))
 
     def place(self, state: TrainState) -> TrainState:
         """As it is."""
@@ -299,6 +294,10 @@ class OneDevice:
     def over_all_rows(self, sums: Sums) -> Sums:
         """As they are."""
         return sums
+
+    def keeping(self, store: StandingStore) -> StandingStore:
+        """As it is."""
+        return store
 
 
 def numbers(config: FitConfig) -> AbstractContextManager[Any]:

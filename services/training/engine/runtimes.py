@@ -11,6 +11,7 @@ from services.training.engine.fitting import FitConfig, Objective
 from services.training.engine.layers import Weights, split_state
 from services.training.engine.layerwise import LayerPrograms
 from services.training.engine.rows import Batch
+from services.training.engine.standing import StandingStore
 from services.training.engine.step import (
     DeviceBatch,
     Optimizers,
@@ -40,12 +41,8 @@ class Runtime(Protocol):
 class Placement(Protocol):
     """Where rows and states lie for a runtime."""
 
-    def rows(self, size: int) -> slice:
-        """Which rows of a batch of `size` this process has to read."""
-        ...
-
-    def batch(self, batch: Batch) -> DeviceBatch:
-        """The rows that this process read, as `step` takes them."""
+    def batch(self, size: int, read: Callable[[slice], Batch]) -> DeviceBatch:
+        """A batch of `size` rows as `step` takes it; `read` is asked for this process's part."""
         ...
 
     def place(self, state: TrainState) -> TrainState:
@@ -58,6 +55,10 @@ class Placement(Protocol):
 
     def over_all_rows(self, sums: Sums) -> Sums:
         """`sums` taken over the rows of every process and device."""
+        ...
+
+    def keeping(self, store: StandingStore) -> StandingStore:
+        """A store that is given standings of states as `step` gives them, and keeps them whole."""
         ...
 
 

@@ -1,5 +1,6 @@
 """Where state and rows lie on a mesh of devices, and how they come back whole."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,8 @@ from services.training.engine.spmd.collectives import (
     share_size,
 )
 from services.training.engine.spmd.exchange import Exchange
+from services.training.engine.spmd.keeping import GroupStore
+from services.training.engine.standing import StandingStore
 from services.training.engine.step import DeviceBatch, TrainState
 
 Array = jax.Array
@@ -43,16 +46,9 @@ class OnMesh:
         self._cut = NamedSharding(mesh, BY_DEVICE)
         self._gather = jax.jit(lambda tree: tree, out_shardings=self._everywhere)
 
-    def rows(self, size: int) -> slice:
-        """Which rows of a batch this process has to read."""
-        each = size // self._mesh.devices.size
-        numbers = [device.process_index for device in self._mesh.devices.flat]
-        mine = [at for at, number in enumerate(numbers) if number == jax.process_index()]
-        return slice(mine[0] * each, (mine[-1] + 1) * each)
-
-    def batch(self, batch: Batch) -> DeviceBatch:
-        """The rows that this process read, as its part of the whole group's batch."""
-
+    def batch(self, size: int, read: Callable[[slice], Batch]) -> DeviceBatch:
+        """The rows of this process's devices, as its part of the whole group's batch."""
+        batch = read(self._rows(size))
         make: Any = jax.make_array_from_process_local_data
         inputs, targets, weights = jax.tree.map(
             partial(make, self._cut), (batch.inputs, batch.targets, batch.weights)
@@ -84,6 +80,17 @@ class OnMesh:
             check_vma=False,
         )
         return mapped
+
+    def keeping(self, store: StandingStore) -> StandingStore:
+        """Whole standings, saved by all processes at the same step."""
+        return GroupStore(store, self.whole)
+
+    def _rows(self, size: int) -> slice:
+        """Which rows of a batch lie on this process's devices."""
+        each = size // self._mesh.devices.size
+        numbers = [device.process_index for device in self._mesh.devices.flat]
+        mine = [at for at, number in enumerate(numbers) if number == jax.process_index()]
+        return slice(mine[0] * each, (mine[-1] + 1) * each)
 
     def _put_everywhere(self, leaf: Array) -> Array:
         return _put(np.asarray(leaf), self._everywhere)
