@@ -11,6 +11,7 @@ from services.training.engine.ps.job import Job
 from services.training.engine.ps.memory import aligned, as_bytes
 from services.training.engine.ps.messages import Header
 from services.training.engine.ps.partition import ALIGNMENT
+from services.training.engine.ps.wire import Wire, decode
 
 Array = jax.Array
 
@@ -26,8 +27,8 @@ class Arrivals(Protocol):
         """Where a piece belongs."""
         ...
 
-    def received(self, header: Header) -> None:
-        """The piece is in its room."""
+    def received(self, header: Header, body: memoryview) -> None:
+        """The piece is in its room, which `body` is."""
         ...
 
     def wait(self, vector: int, step: int) -> Array:
@@ -101,16 +102,21 @@ class ExactArrivals:
                 return memoryview(bytearray(header.body))
             if key not in self._versions:
                 self._versions[key] = _Version(self._sizes[header.vector], self._dtype)
+            if header.wire != Wire.FLOAT32:
+                return memoryview(bytearray(header.body))
             buffer = self._versions[key].buffer
         return as_bytes(buffer[header.start : header.start + header.size])
 
-    def received(self, header: Header) -> None:
+    def received(self, header: Header, body: memoryview) -> None:
         """Count the piece; a whole vector is handed to the device in place."""
         with self._changed:
             version = self._versions.get((header.vector, header.step))
             if version is None:
                 return
             self._newest[header.vector] = max(self._newest[header.vector], header.step)
+            if header.wire != Wire.FLOAT32 and version.placed is None:
+                numbers = decode(Wire(header.wire), body, self._dtype)
+                version.buffer[header.start : header.start + header.size] = numbers
             version.fill(header.start, header.size)
             if not version.missing and version.placed is None:
                 version.placed = jax.device_put(version.buffer)
@@ -141,3 +147,55 @@ class ExactArrivals:
         if floor > self._floor:
             self._floor = floor
             self._versions = {key: v for key, v in self._versions.items() if key[1] >= floor}
+
+
+class LatestArrivals:
+    """For `bounded` and `async`: a step computes with the newest values that are there.
+
+    They may lack the last `staleness` updates before the step, or any number when that is None.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._staleness = job.sharing.staleness
+        self._dtype = job.dtype
+        self._values = [aligned(vector.size, job.dtype) for vector in job.vectors]
+        self._versions = [
+            np.full(-(-vector.size // ALIGNMENT) or 1, -1, np.int64) for vector in job.vectors
+        ]
+        self._is_closed = False
+        self._changed = threading.Condition()
+
+    def room(self, header: Header) -> memoryview:
+        """Beside the vector, which a computation may be reading."""
+        return as_bytes(aligned(header.body, np.dtype(np.uint8)))
+
+    def received(self, header: Header, body: memoryview) -> None:
+        """Put the piece into the vector."""
+        numbers = decode(Wire(header.wire), body, self._dtype)
+        first, end = header.start // ALIGNMENT, -(-(header.start + header.size) // ALIGNMENT)
+        with self._changed:
+            versions = self._versions[header.vector][first : max(end, first + 1)]
+            if (versions > header.step).any():
+                return
+            versions[:] = header.step
+            self._values[header.vector][header.start : header.start + header.size] = numbers
+            self._changed.notify_all()
+
+    def wait(self, vector: int, step: int) -> Array:
+        """A copy of the vector when it is new enough."""
+        needed = 0 if self._staleness is None else max(step - self._staleness, 0)
+        with self._changed:
+            while not self._is_closed and self._versions[vector].min() < needed:
+                self._changed.wait()
+            if self._is_closed:
+                raise OvertakenError
+            copy = aligned(len(self._values[vector]), self._dtype)
+            copy[:] = self._values[vector]
+        placed: Array = jax.device_put(copy)
+        return placed
+
+    def close(self) -> None:
+        """End all waiting."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()

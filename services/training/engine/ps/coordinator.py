@@ -19,6 +19,9 @@ from services.training.engine.ps.transport import Connection
 from services.training.engine.step import TrainState
 from shared.errors import FailedPreconditionError, UnavailableError
 
+ASYNC_AHEAD = 4
+"""Steps for each worker that the fastest may be ahead of the slowest where staleness is free."""
+
 LEASES = 2
 """Tasks a worker has at a time: one under way, the next one known."""
 
@@ -72,7 +75,8 @@ class Coordinator:
         self._settled_by: dict[Connection, int] = {}
         self._losses: dict[Task, float] = {}
         self._times: dict[int, float] = {}
-        ahead = 1 if job.sharing.staleness is None else 1 + job.sharing.staleness
+        staleness = job.sharing.staleness
+        ahead = ASYNC_AHEAD * crew.workers if staleness is None else 1 + staleness
         self._queue = TaskQueue(job.config.micro_batches, job.total_steps, ahead)
 
     def room(self, header: Header) -> memoryview:

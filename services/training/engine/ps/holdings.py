@@ -58,9 +58,9 @@ class Holdings:
 
     @property
     def settled(self) -> int:
-        """Updates that every range has had."""
-        versions = [unit.version for units in self._units.values() for unit in units]
-        return min(versions, default=0)
+        """Every range has had all steps before this one."""
+        steps = [unit.first_missing for units in self._units.values() for unit in units]
+        return min(steps, default=0)
 
     def load(self, kept: Kept) -> None:
         """Take over a range; it replaces what it overlaps."""

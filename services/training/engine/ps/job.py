@@ -19,6 +19,7 @@ from services.training.engine.ps.wire import Wire
 from services.training.engine.rows import Arrays, plan_epoch
 from services.training.engine.step import TrainState, init_state
 from services.training.models import LayerList
+from shared.errors import InvalidArgumentError
 
 Order = Mapping[str, Any]
 """A job as JSON."""
@@ -53,6 +54,14 @@ class Job:
     config: FitConfig
     seed: int
     sharing: Sharing = Sharing()
+
+    def __post_init__(self) -> None:
+        """Refuse to round what is asked for as a proof of exactness."""
+        if self.config.precision == "float64" and self.sharing.wire is not Wire.FLOAT32:
+            raise InvalidArgumentError(
+                "sharing.wire must be float32 in a fit in float64, which is there to be exact",
+                reason="WIRE_NOT_EXACT",
+            )
 
     @cached_property
     def vectors(self) -> tuple[Vector, ...]:

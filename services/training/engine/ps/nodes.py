@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from services.training.engine.layerwise import LayerPrograms
-from services.training.engine.ps.arrivals import ExactArrivals
+from services.training.engine.ps.arrivals import ExactArrivals, LatestArrivals
 from services.training.engine.ps.job import Build, Job
 from services.training.engine.ps.messages import Header, control, said
 from services.training.engine.ps.server import Server
@@ -43,7 +43,9 @@ class WorkerNode:
         if order is None:
             return
         job = self._build(order["order"])
-        worker = self._worker = Worker(job, self._programs(job), ExactArrivals(job))
+        is_exact = job.sharing.staleness == 0
+        arrivals = ExactArrivals(job) if is_exact else LatestArrivals(job)
+        worker = self._worker = Worker(job, self._programs(job), arrivals)
         addresses: dict[str, str] = order["owners"]
         servers = {
             address: self._transport.connect(address, worker)

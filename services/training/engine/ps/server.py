@@ -14,6 +14,7 @@ from services.training.engine.ps.messages import Header, Kind, control, said
 from services.training.engine.ps.partition import pieces_of
 from services.training.engine.ps.states import Kept, read_state, send_state
 from services.training.engine.ps.transport import LAST, Connection
+from services.training.engine.ps.wire import Encoder, Wire, decode
 
 
 @dataclass
@@ -24,8 +25,36 @@ class _Group:
     holdings: Holdings
     coordinator: Connection
     workers: list[Connection] = field(default_factory=list)
+    encoder: Encoder = field(default_factory=Encoder)
     settled: int = -1
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def publish(
+        self,
+        kept: Kept,
+        workers: list[Connection],
+        piece: int,
+        priority: int,
+        tag: object = None,
+    ) -> None:
+        """Send values in pieces of that size; they replace older ones that have not left yet."""
+        is_state = self.job.vectors[kept.vector].is_state
+        wire = Wire.FLOAT32 if is_state else self.job.sharing.wire.of_values
+        for part in pieces_of(kept.start, len(kept.values), max(piece, 1)):
+            numbers = kept.values[part.start - kept.start :][: part.size]
+            body = self.encoder.encode(wire, kept.vector, part.start, numbers)
+            header = Header(
+                Kind.VALUES,
+                wire=wire,
+                priority=priority,
+                vector=kept.vector,
+                start=part.start,
+                size=part.size,
+                step=kept.version,
+                body=len(body),
+            )
+            for worker in workers:
+                worker.send(header, body, (kept.vector, part.start, part.size, tag))
 
 
 class Server:
@@ -106,7 +135,7 @@ class Server:
                 group.workers.append(connection)
                 for kept in group.holdings.values():
                     # The version is in the tag: neither may replace the other.
-                    _publish(kept, [connection], len(kept.values), LAST, kept.version)
+                    group.publish(kept, [connection], len(kept.values), LAST, kept.version)
         elif kind == "collect":
             group = self._of[connection]
             with group.lock:
@@ -118,39 +147,18 @@ class Server:
     def _load(self, group: _Group, header: Header, body: memoryview) -> None:
         kept = read_state(group.holdings.rules, header, body)
         group.holdings.load(kept)
-        _publish(kept, group.workers, len(kept.values), LAST)
+        group.publish(kept, group.workers, len(kept.values), LAST)
 
     def _add(self, group: _Group, header: Header, body: memoryview) -> None:
-        gradient = np.frombuffer(body, group.job.dtype)
+        gradient = decode(Wire(header.wire), body, group.job.dtype)
         updates = group.holdings.add(
             header.vector, header.start, header.step, header.part, gradient
         )
         for kept in updates:
-            _publish(kept, group.workers, header.size, header.priority)
+            group.publish(kept, group.workers, header.size, header.priority)
 
     def _tell_settled(self, group: _Group) -> None:
         settled = group.holdings.settled
         if settled != group.settled:
             group.settled = settled
             group.coordinator.send(*control("settled", step=settled))
-
-
-def _publish(
-    kept: Kept, workers: list[Connection], piece: int, priority: int, tag: object = None
-) -> None:
-    """Send values in pieces of that size; newer values replace those that have not left yet."""
-    for part in pieces_of(kept.start, len(kept.values), max(piece, 1)):
-        numbers = kept.values[part.start - kept.start :][: part.size]
-        body = as_bytes(numbers)
-        header = Header(
-            Kind.VALUES,
-            priority=priority,
-            vector=kept.vector,
-            start=part.start,
-            size=part.size,
-            step=kept.version,
-            body=len(body),
-        )
-        key = (kept.vector, part.start, part.size, tag)
-        for worker in workers:
-            worker.send(header, body, key)

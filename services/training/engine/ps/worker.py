@@ -14,12 +14,12 @@ from services.training.engine.local import numbers
 from services.training.engine.ps.arrivals import Arrivals, OvertakenError, Vectors
 from services.training.engine.ps.feed import Feed
 from services.training.engine.ps.job import Job
-from services.training.engine.ps.memory import as_bytes
 from services.training.engine.ps.messages import Header, Kind, control, said
 from services.training.engine.ps.partition import Segment, pieces_of
 from services.training.engine.ps.schedule import Schedule
 from services.training.engine.ps.tasks import Task
 from services.training.engine.ps.transport import Connection
+from services.training.engine.ps.wire import Encoder, Wire
 
 Array = jax.Array
 
@@ -51,6 +51,7 @@ class Worker:
     def __init__(self, job: Job, programs: LayerPrograms, arrivals: Arrivals) -> None:
         self._job, self._programs, self._arrivals = job, programs, arrivals
         self._feed = Feed(job)
+        self._encoder = Encoder()
         self._parameters = {v.layer: n for n, v in enumerate(job.vectors) if not v.is_state}
         self._states = {v.name: n for n, v in enumerate(job.vectors) if v.is_state}
         self._segments: dict[int, list[Segment]] = {}
@@ -82,7 +83,7 @@ class Worker:
         """Act on a message."""
         if header.kind == Kind.VALUES:
             with numbers(self._job.config):
-                self._arrivals.received(header)
+                self._arrivals.received(header, body)
             return
         message = said(body)
         if message["type"] == "task":
@@ -173,11 +174,14 @@ class Worker:
         schedule, task = assignment.schedule, assignment.task
         flat = np.asarray(array)
         size = schedule.piece(flat.itemsize)
+        wire = Wire.FLOAT32 if self._job.vectors[vector].is_state else self._job.sharing.wire
         for segment in self._segments[vector]:
             for piece in pieces_of(segment.start, segment.size, size):
-                body = as_bytes(flat[piece.start : piece.start + piece.size])
+                numbers = flat[piece.start : piece.start + piece.size]
+                body = self._encoder.encode(wire, vector, piece.start, numbers)
                 header = Header(
                     Kind.GRADIENT,
+                    wire=wire,
                     priority=schedule.priority(vector),
                     vector=vector,
                     start=piece.start,

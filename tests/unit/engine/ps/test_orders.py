@@ -42,7 +42,7 @@ def test_a_registered_model_can_be_ordered_on_random_rows():
     }
     job = build(recipe="registered_model", arguments=arguments)
     assert job.rows.inputs["images"].shape == (8, 28, 28, 1)
-    assert [vector.name for vector in job.vectors][0] == "convolution0"
+    assert job.vectors[0].name == "convolution0"
 
 
 @pytest.mark.parametrize(
