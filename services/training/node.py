@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,11 @@ def _write(folder: Path, outcome: Outcome) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: np.asarray(values) for name, values in outcome.state.weights.items()}
     save_file(weights, folder / "weights.safetensors")
-    said = {"losses": outcome.losses, "step_seconds": outcome.step_seconds}
+    said = {
+        "losses": outcome.losses,
+        "step_seconds": outcome.step_seconds,
+        "schedule": asdict(outcome.schedule),
+    }
     (folder / "outcome.json").write_text(json.dumps(said), encoding="utf-8")
 
 

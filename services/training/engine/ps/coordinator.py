@@ -16,6 +16,7 @@ from services.training.engine.ps.schedule import Schedule
 from services.training.engine.ps.states import Kept, divided, joined, read_state, send_state
 from services.training.engine.ps.tasks import Task, TaskQueue
 from services.training.engine.ps.transport import Connection
+from services.training.engine.ps.tuning import CANDIDATES, Tuner
 from services.training.engine.step import TrainState
 from shared.errors import FailedPreconditionError, UnavailableError
 
@@ -33,11 +34,13 @@ class Outcome:
     Args:
         losses: Mean loss of each step.
         step_seconds: Time from one settled step to the next.
+        schedule: The fastest one, or the one that was ordered.
     """
 
     state: TrainState
     losses: tuple[float, ...]
     step_seconds: tuple[float, ...]
+    schedule: Schedule
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class Coordinator:
         """
         job, first = self._job, int(state.step)
         self._queue.start_at(first)
+        self._tuner = Tuner(first, _candidates(job))
         while len(self._servers) < self._crew.servers:
             self._handle(self._events.get())
         self._load(state)
@@ -111,7 +115,7 @@ class Coordinator:
             connection.send(*control("stop"))
         with numbers(job.config):
             after = joined(job, state, ranges, job.total_steps)
-        return Outcome(after, self._mean_losses(first), self._step_seconds())
+        return Outcome(after, self._mean_losses(first), self._step_seconds(), self._tuner.best)
 
     def _load(self, state: TrainState) -> None:
         """Give every server its part of the state."""
@@ -167,6 +171,7 @@ class Coordinator:
         settled = min(self._settled_by.values())
         if settled not in self._times:
             self._times[settled] = time.perf_counter()
+            self._tuner.settled(settled, self._times[settled])
         self._queue.settle(settled)
 
     def _deal(self) -> None:
@@ -182,7 +187,7 @@ class Coordinator:
             task = self._queue.take(worker)
             if task is None:
                 return
-            worker.send(*_told(task, self._job.sharing.schedule or Schedule()))
+            worker.send(*_told(task, self._tuner.schedule(task.step)))
 
     def _collect(self) -> list[Kept]:
         """The whole state from the servers."""
@@ -218,6 +223,13 @@ class Coordinator:
             (self._times[later] - self._times[earlier]) / (later - earlier)
             for earlier, later in pairwise(reached)
         )
+
+
+def _candidates(job: Job) -> tuple[Schedule, ...]:
+    """What may be tried; where steps overlap, a trial would not know whose time it takes."""
+    if job.sharing.schedule is not None:
+        return (job.sharing.schedule,)
+    return CANDIDATES if job.sharing.staleness == 0 else (Schedule(),)
 
 
 def _told(task: Task, schedule: Schedule) -> tuple[Header, Any]:

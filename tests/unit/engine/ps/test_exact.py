@@ -12,6 +12,7 @@ from services.training.engine.ps.coordinator import Crew
 from services.training.engine.ps.job import Job, Sharing
 from services.training.engine.ps.run import train_in_threads
 from services.training.engine.ps.schedule import Schedule
+from services.training.engine.ps.tuning import CANDIDATES
 from services.training.engine.rows import Arrays
 from services.training.models import MlpConfig, registered, table
 from tests.support.model_suite import HEADS, loss, random_rows, subject
@@ -103,6 +104,17 @@ def test_in_float64_two_hundred_steps_agree_to_nine_digits():
     for name, values in state.weights.items():
         assert outcome.state.weights[name].dtype == np.float64
         np.testing.assert_allclose(outcome.state.weights[name], values, rtol=1e-9, atol=1e-9)
+
+
+def test_trying_schedules_changes_no_bit():
+    job = small_job("adamw", 2, Sharing(owners=2, schedule=None), epochs=45)
+    state, losses = reference(job)
+    outcome = train_in_threads(
+        job, job.fresh_state(), Crew(2, 2), programs=lambda _: PROGRAMS["float32"]
+    )
+    assert_same_bits(outcome.state, state)
+    assert list(outcome.losses) == losses
+    assert outcome.schedule in CANDIDATES
 
 
 def test_training_goes_on_from_a_state_with_another_number_of_nodes():

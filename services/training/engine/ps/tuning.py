@@ -1,0 +1,71 @@
+"""Finds the fastest schedule by trying: all give the same bits, so trying costs only time."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from services.training.engine.ps.schedule import KIB, Schedule
+
+CANDIDATES = (
+    Schedule("prio", 64 * KIB),
+    Schedule("prio", 256 * KIB),
+    Schedule("prio", 1024 * KIB),
+    Schedule("wfbp", 256 * KIB),
+    Schedule("wfbp", 1024 * KIB),
+    Schedule("wfbp", 4096 * KIB),
+    Schedule("end", 4096 * KIB),
+)
+
+WARM_UP_STEPS = 2
+"""Steps of the first round, in which programs are compiled."""
+
+TRIAL_STEPS = 4
+"""Steps of a trial; the first is not timed, because the schedule before it reaches into it."""
+
+ROUNDS = 2
+
+
+class Tuner:
+    """Plans trials in rounds over all candidates, then keeps the one with the lowest median.
+
+    Args:
+        first: The first step that is planned.
+    """
+
+    def __init__(self, first: int, candidates: Sequence[Schedule] = CANDIDATES) -> None:
+        self._first = first
+        self._candidates = tuple(candidates)
+        self._planned: dict[int, Schedule] = {}
+        self._timed: dict[Schedule, list[float]] = {each: [] for each in self._candidates}
+        self._last: tuple[int, float] | None = None
+        count = len(self._candidates)
+        self._warm = first + count * WARM_UP_STEPS
+        self._end = self._warm + ROUNDS * count * TRIAL_STEPS
+
+    @property
+    def best(self) -> Schedule:
+        """The fastest so far; the first candidate before anything was timed."""
+        timed = {each: median(times) for each, times in self._timed.items() if times}
+        return min(timed, key=timed.__getitem__) if timed else self._candidates[0]
+
+    def schedule(self, step: int) -> Schedule:
+        """How that step is to go; the same answer whenever it is asked for."""
+        if step not in self._planned:
+            self._planned[step] = self._plan(step)
+        return self._planned[step]
+
+    def settled(self, step: int, seconds: float) -> None:
+        """All steps before that one are settled at that time."""
+        if self._last is not None and step == self._last[0] + 1:
+            done = self._last[0]
+            is_trial = self._warm <= done < self._end and (done - self._warm) % TRIAL_STEPS
+            if is_trial:
+                self._timed[self.schedule(done)].append(seconds - self._last[1])
+        self._last = (step, seconds)
+        self._planned = {each: plan for each, plan in self._planned.items() if each >= step}
+
+    def _plan(self, step: int) -> Schedule:
+        if step < self._warm:
+            return self._candidates[(step - self._first) // WARM_UP_STEPS]
+        if step < self._end:
+            return self._candidates[(step - self._warm) // TRIAL_STEPS % len(self._candidates)]
+        return self.best
