@@ -11,8 +11,13 @@ from sklearn.linear_model import LogisticRegression
 from services.training.evaluation.probability import class_log_loss
 from services.training.evaluation.ranking import Floats
 
-MOST_ROWS = 5_000
+_MOST_ROWS = 5_000
 """Rows fitted on, evenly spread over all: more would take longer than the model itself."""
+
+_MOST_VALUES = 64_000_000
+"""Pixels fitted on; large images give fewer rows."""
+
+_ROWS_A_CALL = 500
 
 _STRENGTHS = (0.001, 0.01, 0.1)
 _ITERATIONS = 60
@@ -45,8 +50,22 @@ def pixel_regression(
         said = _probabilities(regression, valid_pixels, class_count)
         loss = class_log_loss(valid_labels, said)(np.ones(len(said)))
         if loss < best:
-            best, answers = loss, _probabilities(regression, _scaled(images), class_count)
+            best, answers = loss, _all_probabilities(regression, images, class_count)
     return answers
+
+
+def rows_fitted(images: NDArray[np.uint8]) -> int:
+    """How many of the images the regression is fitted on."""
+    size: int = images[0].size
+    return min(len(images), _MOST_ROWS, max(1, _MOST_VALUES // size))
+
+
+def _all_probabilities(regression: Any, images: NDArray[np.uint8], class_count: int) -> Floats:
+    blocks = [
+        _probabilities(regression, _scaled(images[start : start + _ROWS_A_CALL]), class_count)
+        for start in range(0, len(images), _ROWS_A_CALL)
+    ]
+    return np.concatenate(blocks)
 
 
 def _probabilities(regression: Any, pixels: Floats, class_count: int) -> Floats:
@@ -56,7 +75,7 @@ def _probabilities(regression: Any, pixels: Floats, class_count: int) -> Floats:
 
 
 def _spread(images: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[Floats, NDArray[Any]]:
-    chosen = np.linspace(0, len(labels) - 1, min(MOST_ROWS, len(labels))).astype(int)
+    chosen = np.linspace(0, len(labels) - 1, rows_fitted(images)).astype(int)
     return _scaled(images[chosen]), labels[chosen]
 
 

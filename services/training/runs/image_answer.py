@@ -17,7 +17,8 @@ NumpyArray = np.ndarray[Any, Any]
 
 TEMPERATURE = "calibration/temperature"
 
-_ROWS_A_CALL = 512
+_MOST_ROWS_A_CALL = 512
+_MOST_VALUES_A_CALL = 1_600_000
 _WIDEST = 2.0
 """Temperatures from e^-2 to e^2 are tried."""
 
@@ -45,11 +46,12 @@ def predict_images(layers: LayerList) -> Callable[[Mapping[str, Any], Array], di
 def answers(layers: LayerList, weights: Mapping[str, Any], images: NumpyArray) -> NumpyArray:
     """What the program says of images held in memory: float64 [row, class]."""
     run = jax.jit(predict_images(layers))
+    size = max(1, min(_MOST_ROWS_A_CALL, _MOST_VALUES_A_CALL // images[0].size))
     parts = []
-    for start in range(0, len(images), _ROWS_A_CALL):
-        rows = images[start : start + _ROWS_A_CALL]
+    for start in range(0, len(images), size):
+        rows = images[start : start + size]
         # Filled up with its own rows, so that all calls share one compiled program.
-        full = np.resize(rows, (_ROWS_A_CALL, *images.shape[1:]))
+        full = np.resize(rows, (size, *images.shape[1:]))
         said = run(dict(weights), full)["class_probabilities"]
         parts.append(np.asarray(said, np.float64)[: len(rows)])
     return np.concatenate(parts)

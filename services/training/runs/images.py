@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from services.training.engine import Arrays, EpochReport, FitResult, Pace, fit
 from services.training.engine.standing import StandingStore
-from services.training.evaluation.pixels import MOST_ROWS, pixel_regression
+from services.training.evaluation.pixels import pixel_regression, rows_fitted
 from services.training.models import LayerList
 from services.training.runs.augmentation import augmentation
 from services.training.runs.config import to_yaml
@@ -86,7 +86,7 @@ def run_images(
         **_provenance(dataset, config, layers),
         "best_epoch": fitted.best_epoch,
         "temperature": float(weights[TEMPERATURE][0]),
-        "baseline_rows": min(MOST_ROWS, len(train)),
+        "baseline_rows": rows_fitted(train.images),
         "metrics": evaluation["metrics"]["model"],
     }
     card = image_card({**manifest, "model": model}, evaluation)
