@@ -13,7 +13,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import numpy as np
 import tensorflow as tf
-from networks import lenet
+from networks import lenet, resnet50
 from tensorflow import keras
 
 
@@ -24,7 +24,8 @@ def main() -> None:
     rng = np.random.default_rng(0)
     x = tf.constant(rng.standard_normal((case["batch"], *case["shape"])).astype(np.float32))
     y = tf.constant(rng.integers(0, case["classes"], case["batch"]).astype(np.int32))
-    model = lenet(case["shape"], case["classes"])
+    network = resnet50 if case["name"].startswith("resnet50") else lenet
+    model = network(case["shape"], case["classes"])
     optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
     optimizer.build(model.trainable_variables)
     entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

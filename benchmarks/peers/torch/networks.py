@@ -43,7 +43,9 @@ def resnet50(channels: int, classes: int) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes))
 
 
-def lenet(channels: int, classes: int) -> nn.Module:
+def lenet(shape: list[int], classes: int) -> nn.Module:
+    height, width, channels = shape
+    size = 16 * ((height // 2 - 4) // 2) * ((width // 2 - 4) // 2)
     return nn.Sequential(
         nn.Conv2d(channels, 6, 5, padding=2),
         nn.ReLU(),
@@ -52,7 +54,7 @@ def lenet(channels: int, classes: int) -> nn.Module:
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(400, 120),
+        nn.Linear(size, 120),
         nn.ReLU(),
         nn.Linear(120, 84),
         nn.ReLU(),
@@ -129,7 +131,7 @@ def network(case: dict) -> nn.Module:
     kind, shape = case["name"].split("_")[0], case["shape"]
     classes, options = case["classes"], case["options"]
     if kind == "lenet":
-        return lenet(shape[-1], classes)
+        return lenet(shape, classes)
     if kind == "resnet50":
         return resnet50(shape[-1], classes)
     if kind == "mlp":
