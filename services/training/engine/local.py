@@ -38,7 +38,7 @@ from services.training.engine.runtimes import (
     Sums,
 )
 from services.training.engine.spmd import OnMesh, SpmdRuntime, data_mesh, exchange_for
-from services.training.engine.standing import Standing, StandingStore
+from services.training.engine.standing import EpochOutcome, Standing, StandingStore
 from services.training.engine.step import DeviceBatch, TrainState, evaluation, init_state
 from services.training.models import LayerList
 from shared.errors import CancelledError, InvalidArgumentError
@@ -191,19 +191,14 @@ class _Fit:
         standing = replace(standing, state=self._lying.place(standing.state))
         for report in standing.history:
             on_epoch(report)
-        while standing.epoch < self._config.epochs and not self._has_converged(standing):
+        while not standing.has_ended(self._config):
             standing = self._epoch(standing, should_stop, checkpoints)
             if checkpoints and checkpoints.is_due():
                 checkpoints.save(standing)
             on_epoch(standing.history[-1])
         if checkpoints:
             checkpoints.wait()
-        speed = float(np.median([report.steps_per_second for report in standing.history]))
-        return FitResult(standing.best, standing.history, standing.best_epoch, speed)
-
-    def _has_converged(self, standing: Standing) -> bool:
-        patience = self._config.patience
-        return bool(patience) and standing.epoch - standing.best_epoch > patience
+        return standing.result()
 
     def _epoch(
         self,
@@ -228,19 +223,15 @@ class _Fit:
                 checkpoints.save(replace(standing, state=state, losses=so_far))
         train_loss = float(np.mean([float(loss) for loss in losses]))
         seconds = time.perf_counter() - started
-        loss_now = self._validation_loss(state.weights) if len(self._valid) else train_loss
-        _require_finite(loss_now, epoch)
-        improvement = standing.best_loss - loss_now
-        is_best = not len(self._valid) or improvement > self._config.min_improvement
+        loss_now = self._validation_loss(state.weights) if len(self._valid) else None
         speed = (len(plans) - done) / seconds
-        report = EpochReport(epoch, train_loss, loss_now, is_best, speed, speed * self._size)
-        history = (*standing.history, report)
-        after = replace(standing, state=state, epoch=epoch + 1, losses=(), history=history)
-        if not is_best:
-            return after
-        # Copied, because the next step takes the state's own buffers.
-        best = jax.tree.map(jnp.copy, self._lying.whole(state).weights)
-        return replace(after, best=best, best_loss=loss_now, best_epoch=epoch)
+        return standing.after_epoch(
+            state,
+            EpochOutcome(train_loss, loss_now, speed, speed * self._size),
+            self._config.min_improvement,
+            # Copied, because the next step takes the state's own buffers.
+            lambda: jax.tree.map(jnp.copy, self._lying.whole(state).weights),
+        )
 
     def _validation_loss(self, weights: Weights) -> float:
         total, mass = 0.0, 0.0
@@ -331,14 +322,3 @@ def fitting_batch_size(config: FitConfig, count: int) -> int:
     """The batch size, made smaller where there are fewer rows than one batch."""
     parts = math.ceil(min(config.batch_size, count) / config.micro_batches)
     return parts * config.micro_batches
-
-
-def _require_finite(loss: float, epoch: int) -> None:
-    if not math.isfinite(loss):
-        raise InvalidArgumentError(
-            f"the loss became {loss} in epoch {epoch}; lower optimizer.learning_rate "
-            "or check the features for extreme values",
-            reason="LOSS_NOT_FINITE",
-            epoch=epoch,
-            loss=loss,
-        )
