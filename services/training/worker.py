@@ -36,7 +36,6 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     run_path = Path(arguments[0])
     channel = _take_stdout()
     threading.Thread(target=_end_with_supervisor, daemon=True).start()
-    _prepare_jax(run_path)
 
     # Imported here so that a supervisor's death is heeded while JAX is still loading.
     from services.training.runs.folder import RunFolder
@@ -51,6 +50,7 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     folder = RunFolder(run_path)
     try:
         order, config = folder.order()
+        _prepare_jax(run_path, fits_at_once=1 if isinstance(config, ImageRunConfig) else 2)
         reporter = _Messages(channel, folder, order.has_layer_times)
         fits = KeptFits(folder.checkpoints_path, folder.identity(), save_seconds)
         if isinstance(config, ImageRunConfig):
@@ -132,9 +132,14 @@ def _end_with_supervisor() -> None:
     os._exit(EXIT_ORPHANED)
 
 
-def _prepare_jax(run_path: Path) -> None:
+def _prepare_jax(run_path: Path, fits_at_once: int) -> None:
+    """Set JAX up before its first computation, which is when it reads XLA_FLAGS."""
     import jax
 
+    if fits_at_once > 1:
+        # Members share the cores; a fit that is alone takes all of them.
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
     # A worker killed while it wrote may have left half a program.
     shutil.rmtree(run_path / _COMPILED, ignore_errors=True)
     settings: Any = jax.config

@@ -20,6 +20,7 @@ from oriel.training.v1 import training_pb2_grpc
 from services.training.adapters.supervisor import Supervisor
 from services.training.main import TrainingSettings, build
 from services.training.runs.config import RunConfig
+from services.training.runs.folder import RunFolder
 from shared.config.home import Home, WorkspaceSettings
 from shared.config.prediction import shipped_text
 from shared.dataset import read_manifest
@@ -278,6 +279,17 @@ def test_cancelling_ends_the_worker(folder, tmp_path):
             last = answer.training_run
     assert last.state == common_pb2.STATE_CANCELLED
     assert not [each for each in psutil.Process().children() if each.is_running()]
+
+
+def test_a_worker_starts_with_the_memory_settings_of_training(tmp_path, monkeypatch):
+    monkeypatch.setenv("MALLOC_MMAP_MAX_", "7")  # what a person set stays
+    asking = script(
+        "import os, sys; names = ('MALLOC_MMAP_MAX_', 'MALLOC_TRIM_THRESHOLD_', 'OMP_NUM_THREADS');"
+        "print(*(os.environ[name] for name in names), file=sys.stderr)"
+    )
+    folder = RunFolder(tmp_path)
+    asking.run(folder, print, lambda: False)
+    assert folder.log_end().split() == ["7", "100000000000", "1"]
 
 
 def test_a_worker_ends_when_its_supervisor_is_killed(tmp_path):

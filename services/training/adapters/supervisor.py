@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
 import shared.errors
-from services.training.engine.environment import ALLOCATOR
+from services.training.engine.environment import worker_environment
 from services.training.runs.folder import RunFolder
 from shared.errors import CancelledError, DomainError, UnavailableError
 
@@ -20,11 +20,9 @@ _POLL_SECONDS = 0.1
 _EXIT_SECONDS = 20.0
 
 WORKER_ENVIRONMENT: Mapping[str, str] = {
-    **ALLOCATOR,
     # Sums in a fixed order whatever the machine is busy with, so that equal runs give equal bytes.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
     "PYTHONHASHSEED": "0",
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
@@ -65,7 +63,7 @@ class Supervisor:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, **self._environment},
+                env={**worker_environment(os.environ), **self._environment},
                 # Ctrl-C reaches the supervisor alone, which then ends its worker in order.
                 start_new_session=True,
             )
