@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from services.training.engine.ps.coordinator import Coordinator, Crew, Outcome
 from services.training.engine.ps.near import NearTransport
-from services.training.engine.ps.nodes import WorkerNode, serve
+from services.training.engine.ps.nodes import Surroundings, serve, work
 from services.training.engine.ps.orders import order_builder
 from services.training.engine.ps.recipes import RECIPES
 from services.training.engine.ps.sockets import SocketTransport
@@ -41,22 +41,22 @@ def _coordinate(options: argparse.Namespace) -> None:
     coordinator = Coordinator(options.group, order, job, Crew(options.workers, options.servers))
     _say(listening=network.listen(options.listen, coordinator))
     try:
-        _write(options.out, coordinator.run(job.fresh_state()))
+        _write(options.out, coordinator.run(job.start()))
     finally:
         network.close()
 
 
 def _take_part(options: argparse.Namespace) -> None:
     network = NearTransport(SocketTransport())
-    build = order_builder(RECIPES)
+    surroundings = Surroundings(network, order_builder(RECIPES), options.patience)
     serving = threading.Thread(
-        target=serve, args=(network, build, options.listen, options.coordinator), name="serve"
+        target=serve, args=(surroundings, options.listen, options.coordinator), name="serve"
     )
     try:
         if options.role != "worker":
             serving.start()
         if options.role != "server":
-            WorkerNode(network, build).run(options.coordinator[0])
+            work(surroundings, options.coordinator[0])
         if options.role != "worker":
             serving.join()
     finally:
@@ -96,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=1, help="workers to wait for")
     parser.add_argument("--servers", type=int, default=1, help="servers to wait for")
     parser.add_argument("--out", type=Path, help="folder for the weights and the losses")
+    parser.add_argument(
+        "--patience", type=float, default=60.0, help="seconds to look for a coordinator"
+    )
     return parser
 
 

@@ -78,7 +78,7 @@ def numbered(number, priority=1, body=b""):
 def test_a_message_arrives_as_it_was_sent_and_can_be_answered(pair):
     near, connection, far = pair
     numbers = np.arange(1 << 20, dtype=np.float32)
-    header = Header(Kind.VALUES, 1, 2, 3, 4, 5, 6, 7, numbers.nbytes)
+    header = Header(Kind.VALUES, 1, 2, 3, 4, 5, 6, 7, 8, 0.5, numbers.nbytes)
     connection.send(header, memoryview(numbers).cast("B"))
     far.wait(lambda node: node.messages)
     assert far.messages == [(header, numbers.tobytes())]

@@ -15,7 +15,7 @@ def reference(job, epochs=None):
     with numbers(job.config):
         transforms = optimizers(job.config.optimizer, job.layers, job.total_steps)
         runtime = LeanRuntime(job.layers, job.objective, job.config, transforms)
-        state, losses = job.fresh_state(), []
+        state, losses = job.start().state, []
         for epoch in range(job.config.epochs if epochs is None else epochs):
             for plan in plan_epoch(job.rows, job.batch_size, job.seed, epoch):
                 batch = to_device(widen_batch(take(job.rows, plan, job.batch_size), job.config))

@@ -1,7 +1,7 @@
 """A worker's weights as they arrive from the servers, piece by piece and version by version."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 import jax
@@ -20,6 +20,13 @@ class OvertakenError(Exception):
     """The step asked for has been settled by others: there is nothing to be computed for it."""
 
 
+class PreemptedError(Exception):
+    """Something else is to be computed before values for this step will come."""
+
+
+IsWanted = Callable[[], bool]
+
+
 class Arrivals(Protocol):
     """Where values arrive, and where a computation waits for them."""
 
@@ -31,12 +38,17 @@ class Arrivals(Protocol):
         """The piece is in its room, which `body` is."""
         ...
 
-    def wait(self, vector: int, step: int) -> Array:
+    def wait(self, vector: int, step: int, is_wanted: IsWanted) -> Array:
         """The vector as that step may use it, when all of it is there.
 
         Raises:
             OvertakenError: It will not come, because the step is over, or training is.
+            PreemptedError: It is not there and no longer wanted.
         """
+        ...
+
+    def nudge(self) -> None:
+        """Let those who wait ask again whether they are wanted."""
         ...
 
     def close(self) -> None:
@@ -47,13 +59,13 @@ class Arrivals(Protocol):
 class Vectors(Mapping[str, Array]):
     """The weights of a step by name; asking for one waits until it is there."""
 
-    def __init__(self, job: Job, arrivals: Arrivals, step: int) -> None:
+    def __init__(self, job: Job, arrivals: Arrivals, step: int, is_wanted: IsWanted) -> None:
         self._numbers = {vector.name: number for number, vector in enumerate(job.vectors)}
-        self._arrivals, self._step = arrivals, step
+        self._arrivals, self._step, self._is_wanted = arrivals, step, is_wanted
 
     def __getitem__(self, name: str) -> Array:
         """Wait for the vector of that name."""
-        return self._arrivals.wait(self._numbers[name], self._step)
+        return self._arrivals.wait(self._numbers[name], self._step, self._is_wanted)
 
     def __iter__(self) -> Iterator[str]:
         """Names, first layer first."""
@@ -124,7 +136,7 @@ class ExactArrivals:
                 self._forget()
             self._changed.notify_all()
 
-    def wait(self, vector: int, step: int) -> Array:
+    def wait(self, vector: int, step: int, is_wanted: IsWanted) -> Array:
         """The vector after `step` updates."""
         with self._changed:
             while True:
@@ -133,7 +145,14 @@ class ExactArrivals:
                     return version.placed
                 if self._is_closed or step < max(self._newest[vector], self._floor):
                     raise OvertakenError
+                if not is_wanted():
+                    raise PreemptedError
                 self._changed.wait()
+
+    def nudge(self) -> None:
+        """Let those who wait ask again whether they are wanted."""
+        with self._changed:
+            self._changed.notify_all()
 
     def close(self) -> None:
         """End all waiting."""
@@ -181,11 +200,13 @@ class LatestArrivals:
             self._values[header.vector][header.start : header.start + header.size] = numbers
             self._changed.notify_all()
 
-    def wait(self, vector: int, step: int) -> Array:
+    def wait(self, vector: int, step: int, is_wanted: IsWanted) -> Array:
         """A copy of the vector when it is new enough."""
         needed = 0 if self._staleness is None else max(step - self._staleness, 0)
         with self._changed:
             while not self._is_closed and self._versions[vector].min() < needed:
+                if not is_wanted():
+                    raise PreemptedError
                 self._changed.wait()
             if self._is_closed:
                 raise OvertakenError
@@ -193,6 +214,11 @@ class LatestArrivals:
             copy[:] = self._values[vector]
         placed: Array = jax.device_put(copy)
         return placed
+
+    def nudge(self) -> None:
+        """Let those who wait ask again whether they are wanted."""
+        with self._changed:
+            self._changed.notify_all()
 
     def close(self) -> None:
         """End all waiting."""

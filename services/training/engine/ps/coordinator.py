@@ -1,24 +1,26 @@
-"""The coordinator of a worker group: loads the servers, hands out tasks, collects the result."""
+"""The coordinator of a worker group: loads the servers, hands out tasks, replaces who is lost."""
 
 import queue
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from statistics import median
 from typing import Any
-
-import numpy as np
 
 from services.training.engine.local import numbers
 from services.training.engine.ps.job import Job, Order
 from services.training.engine.ps.messages import Header, Kind, control, said
+from services.training.engine.ps.progress import Progress
+from services.training.engine.ps.roster import PartLostError, Roster
 from services.training.engine.ps.rules import Rules
 from services.training.engine.ps.schedule import Schedule
 from services.training.engine.ps.states import Kept, divided, joined, read_state, send_state
 from services.training.engine.ps.tasks import Task, TaskQueue
-from services.training.engine.ps.transport import Connection
+from services.training.engine.ps.transport import LAST, Connection
 from services.training.engine.ps.tuning import CANDIDATES, Tuner
+from services.training.engine.standing import Standing, StandingStore
 from services.training.engine.step import TrainState
-from shared.errors import FailedPreconditionError, UnavailableError
+from shared.errors import FailedPreconditionError
 
 ASYNC_AHEAD = 4
 """Steps for each worker that the fastest may be ahead of the slowest where staleness is free."""
@@ -26,13 +28,34 @@ ASYNC_AHEAD = 4
 LEASES = 2
 """Tasks a worker has at a time: one under way, the next one known."""
 
+STRAGGLER_FACTOR = 4.0
+STRAGGLER_SECONDS = 1.0
+"""A task is given to a second worker after both this long and so many usual steps."""
+
+_LOOK_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The nodes of a group.
+
+    Args:
+        workers: To wait for before the first task is handed out.
+        servers: To wait for before the parameters are divided.
+        patience_seconds: A node that says nothing for so long is lost.
+    """
+
+    workers: int
+    servers: int
+    patience_seconds: float = 15.0
+
 
 @dataclass(frozen=True)
 class Outcome:
     """What a group's training gave.
 
     Args:
-        losses: Mean loss of each step.
+        losses: Mean loss of each step since the start, or since the state that was resumed from.
         step_seconds: Time from one settled step to the next.
         schedule: The fastest one, or the one that was ordered.
     """
@@ -44,14 +67,6 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Crew:
-    """How many nodes make a group complete."""
-
-    workers: int
-    servers: int
-
-
-@dataclass(frozen=True)
 class _Event:
     connection: Connection
     header: Header | None
@@ -60,27 +75,34 @@ class _Event:
 
 
 class Coordinator:
-    """Runs one job of one group from a state to the last step.
+    """Runs one job of one group to the last step.
 
     Args:
         group: Name of the group on the servers.
         order: The job as JSON, from which nodes build it.
         job: What it means.
         crew: Nodes to wait for.
+        checkpoints: Where standings are kept, and gone on from.
     """
 
-    def __init__(self, group: str, order: Order, job: Job, crew: Crew) -> None:
+    def __init__(
+        self,
+        group: str,
+        order: Order,
+        job: Job,
+        crew: Crew,
+        checkpoints: StandingStore | None = None,
+    ) -> None:
         self._group, self._order, self._job, self._crew = group, order, job, crew
+        self._checkpoints = checkpoints
         self._events: queue.Queue[_Event] = queue.Queue()
-        self._servers: dict[Connection, str] = {}
+        self._heard: dict[Connection, float] = {}
+        self._addresses: dict[Connection, str] = {}
+        self._roster = Roster(job.owners, job.sharing.has_seconds)
         self._applicants: list[Connection] = []
         self._workers: list[Connection] = []
-        self._settled_by: dict[Connection, int] = {}
-        self._losses: dict[Task, float] = {}
-        self._times: dict[int, float] = {}
-        staleness = job.sharing.staleness
-        ahead = ASYNC_AHEAD * crew.workers if staleness is None else 1 + staleness
-        self._queue = TaskQueue(job.config.micro_batches, job.total_steps, ahead)
+        self._has_started = False
+        self._ranges: list[Kept] = []
 
     def room(self, header: Header) -> memoryview:
         """Memory for a message."""
@@ -94,71 +116,135 @@ class Coordinator:
         """Queue the news for `run`."""
         self._events.put(_Event(connection, None, memoryview(b""), error))
 
-    def run(self, state: TrainState) -> Outcome:
-        """Train from a state to the end; workers may join before and during it.
+    def run(self, start: Standing) -> Outcome:
+        """Train to the end, from the last standing kept or else from `start`.
+
+        Workers and servers may join and be lost at any time. Only when a part of the parameters
+        is lost with all its copies does training go back to the last standing.
 
         Raises:
             FailedPreconditionError: A node says that it cannot do its part.
         """
-        job, first = self._job, int(state.step)
+        while True:
+            kept = self._checkpoints and self._checkpoints.latest(start)
+            try:
+                return self._train(kept or start)
+            except PartLostError:
+                # They come back by themselves and are told everything anew.
+                for worker in [*self._workers, *self._applicants]:
+                    self._forget(worker)
+
+    def _train(self, standing: Standing) -> Outcome:
+        first, store = int(standing.state.step), self._checkpoints
+        self._start(standing.state)
+        while int(standing.state.step) < self._job.total_steps:
+            stop = self._reach_end(lambda: store is not None and store.is_due())
+            state = self._collect(standing.state, stop)
+            standing = self._progress.advanced(standing, state)
+            if store and store.is_due():
+                store.save(standing)
+        if store:
+            store.wait()
+        for connection in [*self._workers, *self._applicants, *self._addresses]:
+            connection.send(*control("stop"))
+        losses = tuple(self._progress.losses[step] for step in range(first, self._job.total_steps))
+        seconds = self._progress.step_seconds()
+        return Outcome(standing.state, losses, seconds, self._tuner.best)
+
+    def _reach_end(self, is_due: Callable[[], bool]) -> int:
+        """Train on until the end or until a standing is due; the step that is reached."""
+        end = self._queue.steps = self._job.total_steps
+        self._until(lambda: self._queue.settled >= end or is_due())
+        stop = self._queue.steps = min(self._queue.untouched, end)
+        self._until(lambda: self._queue.settled >= stop)
+        return stop
+
+    def _start(self, state: TrainState) -> None:
+        """Give every server its part of the state."""
+        job, first, staleness = self._job, int(state.step), self._job.sharing.staleness
+        ahead = ASYNC_AHEAD * self._crew.workers if staleness is None else 1 + staleness
+        self._queue = TaskQueue(job.config.micro_batches, job.total_steps, ahead)
         self._queue.start_at(first)
         self._tuner = Tuner(first, _candidates(job))
-        while len(self._servers) < self._crew.servers:
-            self._handle(self._events.get())
-        self._load(state)
-        while self._queue.settled < job.total_steps:
-            self._handle(self._events.get())
+        self._progress = Progress(job)
+        self._settled_by = dict.fromkeys(job.owners, -1)
+        self._has_started, self._moved_on = False, time.monotonic()
+        self._roster.release()
+        self._until(lambda: len(self._roster.servers) >= self._crew.servers)
+        self._roster.assign()
+        for connection in self._roster.servers:
+            self._open_server(connection)
+        for owner, kept in divided(job, state):
+            send_state(self._roster.firsts[owner], owner, kept)
+        for owner, server in self._roster.firsts.items():
+            header, body = control("loaded", owner=owner)
+            # After the ranges: of their priority.
+            server.send(header._replace(priority=LAST), body)
+
+    def _until(self, is_reached: Callable[[], bool]) -> None:
+        """Act on what nodes say, and on their silence, until that is so."""
+        while not is_reached():
+            try:
+                event = self._events.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                pass
+            else:
+                self._handle(event)
+            self._look_around()
             self._welcome()
             self._deal()
-        ranges = self._collect()
-        for connection in [*self._workers, *self._servers]:
-            connection.send(*control("stop"))
-        with numbers(job.config):
-            after = joined(job, state, ranges, job.total_steps)
-        return Outcome(after, self._mean_losses(first), self._step_seconds(), self._tuner.best)
-
-    def _load(self, state: TrainState) -> None:
-        """Give every server its part of the state."""
-        servers = list(self._servers)
-        for connection in servers:
-            self._settled_by[connection] = -1
-            connection.send(*control("open", group=self._group, order=self._order))
-        self._owners = {
-            owner: servers[owner % len(servers)] for owner in range(self._job.sharing.owners)
-        }
-        for owner, kept in divided(self._job, state):
-            send_state(self._owners[owner], kept)
-
-    def _welcome(self) -> None:
-        """Tell workers the job once all servers have it."""
-        if min(self._settled_by.values()) < 0:
-            return
-        owners = {owner: self._servers[server] for owner, server in self._owners.items()}
-        for worker in self._applicants:
-            worker.send(*control("open", group=self._group, order=self._order, owners=owners))
-        self._applicants.clear()
 
     def _handle(self, event: _Event) -> None:
+        connection = event.connection
+        if event.error is not None:
+            raise event.error
         if event.header is None:
-            raise event.error or UnavailableError(
-                "a node of the group went away", reason="NODE_LOST"
-            )
+            self._forget(connection)
+            return
+        self._heard[connection] = time.monotonic()
+        if event.header.kind == Kind.STATE:
+            with numbers(self._job.config):
+                rules = Rules(self._job)
+                self._ranges.append(read_state(rules, event.header, event.body))
+            return
         message = said(event.body)
-        kind = message["type"]
+        if message["type"] in ("serve", "opened", "settled", "second", "taken"):
+            self._hear_server(connection, message)
+        else:
+            self._hear_worker(connection, message)
+
+    def _hear_server(self, connection: Connection, message: Mapping[str, Any]) -> None:
+        kind, roster = message["type"], self._roster
         if kind == "serve":
-            self._servers[event.connection] = message["address"]
-        elif kind == "work":
-            self._applicants.append(event.connection)
-        elif kind == "ready":
-            self._workers.append(event.connection)
+            self._addresses[connection] = message["address"]
+            if roster.firsts:
+                self._open_server(connection)
+            else:
+                roster.servers.append(connection)
+        elif kind == "opened":
+            if connection not in roster.servers and connection in self._addresses:
+                roster.servers.append(connection)
         elif kind == "settled":
-            self._settle(event.connection, message["step"])
+            if roster.firsts.get(message["owner"]) is connection:
+                self._progress.heard(message["losses"])
+                self._settle(message["owner"], message["step"])
+        elif kind == "second":
+            roster.prepared(message["owner"], connection)
+        elif kind == "taken":
+            roster.taken(message["owner"])
+            if not roster.taking:
+                self._tell_moved()
+
+    def _hear_worker(self, connection: Connection, message: Mapping[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "work":
+            self._applicants.append(connection)
+        elif kind == "ready":
+            self._workers.append(connection)
         elif kind == "done":
-            task = Task(message["step"], message["part"])
-            self._queue.finish(task)
-            self._losses[task] = message["loss"]
+            self._queue.finish(Task(message["step"], message["part"]))
         elif kind == "abandoned":
-            self._queue.give_back_task(Task(message["step"], message["part"]))
+            self._queue.give_back_task(connection, Task(message["step"], message["part"]))
         elif kind == "failed":
             raise FailedPreconditionError(
                 f"a node of the group failed: {message['error']}; mend that and start again",
@@ -166,63 +252,123 @@ class Coordinator:
                 error=message["error"],
             )
 
-    def _settle(self, server: Connection, step: int) -> None:
-        self._settled_by[server] = step
-        settled = min(self._settled_by.values())
-        if settled not in self._times:
-            self._times[settled] = time.perf_counter()
-            self._tuner.settled(settled, self._times[settled])
-        self._queue.settle(settled)
+    def _forget(self, connection: Connection) -> None:
+        """A node is lost: its work goes to others."""
+        self._heard.pop(connection, None)
+        connection.drop()
+        for waiting in (self._workers, self._applicants):
+            if connection in waiting:
+                waiting.remove(connection)
+                self._queue.give_back(connection)
+        if self._addresses.pop(connection, None) is None:
+            return
+        for owner in self._roster.lose(connection):
+            second = self._roster.firsts[owner]
+            second.send(*control("take over", owner=owner))
+
+    def _tell_moved(self) -> None:
+        """All owners have a first server again: what the lost one had received is sent anew."""
+        for worker in self._workers:
+            worker.send(*control("moved", owners=self._owner_addresses()))
+        self._queue.give_back_all()
+
+    def _look_around(self) -> None:
+        """Part from the silent, find second servers, help stragglers."""
+        now = time.monotonic()
+        for connection, heard in list(self._heard.items()):
+            if now - heard > self._crew.patience_seconds:
+                self._forget(connection)
+        if self._is_loaded():
+            for owner, second in self._roster.new_seconds().items():
+                address = self._addresses[second]
+                message = control("second", group=self._group, owner=owner, address=address)
+                self._roster.firsts[owner].send(*message)
+        if self._workers and now - self._moved_on > self._straggling_seconds():
+            self._moved_on = now
+            for task, slow in self._queue.stragglers():
+                others = [worker for worker in self._workers if worker is not slow]
+                if others:
+                    helper = min(others, key=self._queue.load)
+                    self._queue.reissue(task, helper)
+                    self._send_task(helper, task)
+
+    def _straggling_seconds(self) -> float:
+        recent = self._progress.step_seconds()[-20:]
+        return max(STRAGGLER_SECONDS, STRAGGLER_FACTOR * median(recent or (STRAGGLER_SECONDS,)))
+
+    def _open_server(self, connection: Connection) -> None:
+        connection.send(*control("open", group=self._group, order=self._order))
+
+    def _owner_addresses(self) -> dict[int, str]:
+        return {owner: self._addresses[first] for owner, first in self._roster.firsts.items()}
+
+    def _is_loaded(self) -> bool:
+        return bool(self._roster.firsts) and min(self._settled_by.values()) >= 0
+
+    def _welcome(self) -> None:
+        """Tell workers the job once all servers have their parts."""
+        if not self._is_loaded() or self._roster.taking:
+            return
+        for worker in self._applicants:
+            owners = self._owner_addresses()
+            worker.send(*control("open", group=self._group, order=self._order, owners=owners))
+        self._applicants.clear()
 
     def _deal(self) -> None:
         """Give a task to the worker with least to do, as long as there is one for it."""
-        if len(self._workers) < self._crew.workers:
+        self._has_started = self._has_started or len(self._workers) >= self._crew.workers
+        if not self._has_started or not self._workers or self._roster.taking:
             return
         while True:
-            loads = [self._queue.load(worker) for worker in self._workers]
-            number = int(np.argmin(loads))
-            if loads[number] >= LEASES:
+            worker = min(self._workers, key=self._queue.load)
+            # What others wait for is given also to a worker that has enough to do.
+            if self._queue.load(worker) >= LEASES and not self._queue.is_urgent:
                 return
-            worker = self._workers[number]
             task = self._queue.take(worker)
             if task is None:
                 return
-            worker.send(*_told(task, self._tuner.schedule(task.step)))
+            self._send_task(worker, task)
 
-    def _collect(self) -> list[Kept]:
-        """The whole state from the servers."""
-        with numbers(self._job.config):
-            rules = Rules(self._job)
-            for connection in self._servers:
-                connection.send(*control("collect"))
-            missing = sum(max(vector.size, 1) for vector in self._job.vectors)
-            ranges = []
-            while missing:
-                event = self._events.get()
-                if event.header is not None and event.header.kind == Kind.STATE:
-                    ranges.append(read_state(rules, event.header, event.body))
-                    missing -= max(event.header.size, 1)
-                else:
-                    self._handle(event)
-            return ranges
-
-    def _mean_losses(self, first: int) -> tuple[float, ...]:
-        """The loss of each step, summed in the order of micro-batches."""
-        number, parts = self._job.dtype.type, range(self._job.config.micro_batches)
-        losses = []
-        for step in range(first, self._job.total_steps):
-            total = number(0)
-            for part in parts:
-                total += number(self._losses[Task(step, part)])
-            losses.append(float(total))
-        return tuple(losses)
-
-    def _step_seconds(self) -> tuple[float, ...]:
-        reached = sorted(step for step in self._times if step >= 0)
-        return tuple(
-            (self._times[later] - self._times[earlier]) / (later - earlier)
-            for earlier, later in pairwise(reached)
+    def _send_task(self, worker: Connection, task: Task) -> None:
+        schedule = self._tuner.schedule(task.step)
+        worker.send(
+            *control(
+                "task",
+                step=task.step,
+                part=task.part,
+                schedule=schedule.kind,
+                piece_bytes=schedule.piece_bytes,
+            )
         )
+
+    def _settle(self, owner: int, step: int) -> None:
+        self._settled_by[owner] = step
+        settled = min(self._settled_by.values())
+        if settled > self._queue.settled:
+            self._moved_on = time.monotonic()
+        if settled >= 0 and settled not in self._progress.times:
+            self._progress.times[settled] = time.perf_counter()
+            self._tuner.settled(settled, self._progress.times[settled])
+        self._queue.settle(settled)
+
+    def _collect(self, like: TrainState, step: int) -> TrainState:
+        """The whole state from the servers, when all of it has had that many steps."""
+        wanted = sum(max(vector.size, 1) for vector in self._job.vectors)
+
+        def collected() -> int:
+            return sum(max(len(kept.values), 1) for kept in self._ranges)
+
+        self._ask_for_states()
+        self._until(lambda: collected() >= wanted)
+        with numbers(self._job.config):
+            state = joined(self._job, like, self._ranges, step)
+        self._ranges = []
+        return state
+
+    def _ask_for_states(self) -> None:
+        self._ranges = []
+        for connection in set(self._roster.firsts.values()):
+            connection.send(*control("collect"))
 
 
 def _candidates(job: Job) -> tuple[Schedule, ...]:
@@ -230,13 +376,3 @@ def _candidates(job: Job) -> tuple[Schedule, ...]:
     if job.sharing.schedule is not None:
         return (job.sharing.schedule,)
     return CANDIDATES if job.sharing.staleness == 0 else (Schedule(),)
-
-
-def _told(task: Task, schedule: Schedule) -> tuple[Header, Any]:
-    return control(
-        "task",
-        step=task.step,
-        part=task.part,
-        schedule=schedule.kind,
-        piece_bytes=schedule.piece_bytes,
-    )

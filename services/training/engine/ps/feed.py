@@ -42,8 +42,7 @@ class Feed:
         count = job.batch_size // job.config.micro_batches
         mine = slice(number * count, (number + 1) * count)
         weights = _row_weights(job, plan)
-        rows = np.resize(plan.rows, job.batch_size)[mine]
-        taken = take(job.rows, Plan(rows, plan.length), count)
+        taken = take(job.rows, plan, job.batch_size, mine)
         with numbers(job.config):
             batch = Batch(taken.inputs, taken.targets, weights)
             wide = widen_batch(batch, job.config)

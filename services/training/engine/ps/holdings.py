@@ -17,6 +17,15 @@ from services.training.engine.rows import NumpyArray
 Array = jax.Array
 
 
+@dataclass(frozen=True)
+class Update:
+    """A step that a range has had: the sum that was applied and what came of it."""
+
+    step: int
+    total: NumpyArray
+    kept: Kept
+
+
 @dataclass
 class _Unit:
     """Numbers that are updated together."""
@@ -71,7 +80,9 @@ class Holdings:
         others = [u for u in self._units.get(kept.vector, []) if not _overlap(u, unit)]
         self._units[kept.vector] = sorted([*others, unit], key=lambda u: u.start)
 
-    def add(self, vector: int, start: int, step: int, part: int, numbers: NumpyArray) -> list[Kept]:
+    def add(
+        self, vector: int, start: int, step: int, part: int, numbers: NumpyArray
+    ) -> list[Update]:
         """Take in a piece of what a micro-batch gave; the updates that it completes, in order."""
         unit = self._unit(vector, start, len(numbers), step)
         if unit is None:
@@ -79,10 +90,16 @@ class Holdings:
         if step not in unit.sums:
             unit.sums[step] = OrderedSum(unit.start, unit.size, self._parts)
         unit.sums[step].add(part, start, numbers)
-        updates = []
+        updates: list[Update] = []
         while (ready := self._ready(unit, step)) is not None:
-            updates.append(self._apply(vector, unit, *ready))
+            updates.append(Update(*ready, self._apply(vector, unit, *ready)))
         return updates
+
+    def repeat(self, vector: int, start: int, step: int, total: NumpyArray) -> None:
+        """Apply a sum that the first server has applied, as the second server of the range."""
+        unit = self._unit(vector, start, len(total), step)
+        if unit is not None:
+            self._apply(vector, unit, step, total)
 
     def values(self) -> Iterator[Kept]:
         """Every range's values, and before them those of one update ago."""
@@ -132,7 +149,7 @@ class Holdings:
         return None if total is None else (next_step, total)
 
     def _apply(self, vector: int, unit: _Unit, step: int, total: NumpyArray) -> Kept:
-        del unit.sums[step]
+        unit.sums.pop(step, None)
         unit.previous = np.asarray(unit.values)
         unit.values, unit.optimizer = self.rules.apply(
             vector, unit.start, unit.values, unit.optimizer, total

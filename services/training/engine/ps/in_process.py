@@ -69,6 +69,10 @@ class _End:
         self._inbox.close()
         self._other._inbox.close()
 
+    def drop(self) -> None:
+        self._inbox.close(is_dropped=True)
+        self._other._inbox.close(is_dropped=True)
+
     def wait(self) -> None:
         if self._thread is not threading.current_thread():
             self._thread.join()

@@ -17,6 +17,7 @@ from services.training.engine.ps.partition import Segment, Vector, partition, ve
 from services.training.engine.ps.schedule import Schedule
 from services.training.engine.ps.wire import Wire
 from services.training.engine.rows import Arrays, plan_epoch
+from services.training.engine.standing import Standing
 from services.training.engine.step import TrainState, init_state
 from services.training.models import LayerList
 from shared.errors import InvalidArgumentError
@@ -36,12 +37,15 @@ class Sharing:
             bits of one device, None lets any number be missing and updates come in any order.
         wire: How numbers travel.
         schedule: When what is sent; None tries the candidates and keeps the fastest.
+        has_seconds: Whether a second server follows every update of each owner, so that nothing
+            is lost with a server; without, training goes back to the last checkpoint then.
     """
 
     owners: int = 1
     staleness: int | None = 0
     wire: Wire = Wire.FLOAT32
     schedule: Schedule | None = field(default_factory=Schedule)
+    has_seconds: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,11 @@ class Job:
         return partition(self.vectors, self.sharing.owners)
 
     @cached_property
+    def owners(self) -> tuple[int, ...]:
+        """Owners that have something; a small model may not have enough for all."""
+        return tuple(sorted({segment.owner for segment in self.segments}))
+
+    @cached_property
     def batch_size(self) -> int:
         """Rows of a step."""
         return fitting_batch_size(self.config, len(self.rows))
@@ -94,10 +103,10 @@ class Job:
         is_wide = self.config.precision == "float64"
         return np.dtype(np.float64 if is_wide else np.float32)
 
-    def fresh_state(self) -> TrainState:
+    def start(self) -> Standing:
         """Before the first step."""
         with numbers(self.config):
             weights = widen(init_weights(self.layers, self.seed), self.config)
             transforms = optimizers(self.config.optimizer, self.layers, self.total_steps)
             state: TrainState = jax.tree.map(jnp.asarray, init_state(weights, transforms))
-            return state
+            return Standing(state, state.weights)

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 MAX_BODY_BYTES = 1 << 30
-_HEADER = struct.Struct("<BBHIIIiiI")
+_HEADER = struct.Struct("<BBHHIIIiidI")
 
 
 class Kind(IntEnum):
@@ -21,6 +21,10 @@ class Kind(IntEnum):
     """Server to worker: a piece of a vector after `step` updates."""
     STATE = 3
     """Values and optimizer state of a range after `step` updates."""
+    TOTAL = 4
+    """Server to its second server: the sum of a step's gradients for a range."""
+    KEPT = 5
+    """The second server has applied that sum."""
 
 
 class Header(NamedTuple):
@@ -29,19 +33,23 @@ class Header(NamedTuple):
     Args:
         wire: How the numbers in the body are written.
         priority: The lowest goes first when several messages wait for a connection.
+        owner: Number of the owner whose range it is about.
         step: Of a gradient the step it belongs to; of values the number of updates in them.
         part: The micro-batch of a gradient.
+        loss: Of a gradient the loss of its micro-batch, of a sum that of its step.
         body: Bytes that follow.
     """
 
     kind: int
     wire: int = 0
     priority: int = 0
+    owner: int = 0
     vector: int = 0
     start: int = 0
     size: int = 0
     step: int = 0
     part: int = 0
+    loss: float = 0.0
     body: int = 0
 
     def pack(self) -> bytes:

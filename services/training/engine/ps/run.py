@@ -7,22 +7,22 @@ from functools import partial
 from services.training.engine.ps.coordinator import Coordinator, Crew, Outcome
 from services.training.engine.ps.in_process import InProcessTransport
 from services.training.engine.ps.job import Job, Order
-from services.training.engine.ps.nodes import Programs, WorkerNode, compile_programs, serve
+from services.training.engine.ps.nodes import Programs, Surroundings, compile_programs, serve, work
 from services.training.engine.ps.transport import Transport
-from services.training.engine.step import TrainState
+from services.training.engine.standing import Standing
 
 ANY = "127.0.0.1:0"
 
 
 def train_in_threads(
     job: Job,
-    state: TrainState,
+    start: Standing,
     crew: Crew,
     *,
     programs: Programs = compile_programs,
     transport: Callable[[], Transport] = InProcessTransport,
 ) -> Outcome:
-    """Train from a state to the end with so many workers and servers."""
+    """Train to the end with so many workers and servers."""
     network = transport()
     coordinator = Coordinator("all", {}, job, crew)
     front = network.listen(ANY, coordinator)
@@ -30,15 +30,16 @@ def train_in_threads(
     def build(_: Order) -> Job:
         return job
 
+    surroundings = Surroundings(network, build, 0.0, programs)
     nodes = [
-        *[partial(serve, network, build, ANY, [front])] * crew.servers,
-        *(partial(WorkerNode(network, build, programs).run, front) for _ in range(crew.workers)),
+        *[partial(serve, surroundings, ANY, [front])] * crew.servers,
+        *[partial(work, surroundings, front)] * crew.workers,
     ]
     threads = [threading.Thread(target=node, name="node") for node in nodes]
     try:
         for thread in threads:
             thread.start()
-        outcome = coordinator.run(state)
+        outcome = coordinator.run(start)
         for thread in threads:
             thread.join()
         return outcome

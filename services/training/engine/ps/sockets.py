@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from services.training.engine.ps.messages import HEADER_BYTES, MAX_BODY_BYTES, Header
 from services.training.engine.ps.outbox import Outbox
@@ -118,13 +119,18 @@ class _Link:
     def close(self) -> None:
         self._outbox.close()
 
+    def drop(self) -> None:
+        self._outbox.close(is_dropped=True)
+        with suppress(OSError):  # parted already
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def wait(self) -> None:
         """Return when the peer has parted too, or has had the time to."""
         self._writer.join(PATIENCE_SECONDS)
         if self._reader is not threading.current_thread():
             self._reader.join(PATIENCE_SECONDS)
             if self._reader.is_alive():
-                self._socket.shutdown(socket.SHUT_RDWR)
+                self.drop()
                 self._reader.join()
 
     def _write(self) -> None:

@@ -37,19 +37,22 @@ def is_along(leaf: Any) -> bool:
     return np.ndim(leaf) == 1
 
 
-def send_state(connection: Connection, kept: Kept) -> None:
+def send_state(
+    connection: Connection, owner: int, kept: Kept, priority: int = LAST, key: object = None
+) -> None:
     """Send a range and its optimizer state, all arrays end to end."""
     body = b"".join(array.tobytes() for array in (kept.values, *kept.leaves))
     header = Header(
         Kind.STATE,
-        priority=LAST,
+        priority=priority,
+        owner=owner,
         vector=kept.vector,
         start=kept.start,
         size=len(kept.values),
         step=kept.version,
         body=len(body),
     )
-    connection.send(header, body)
+    connection.send(header, body, key)
 
 
 def read_state(rules: Rules, header: Header, body: memoryview) -> Kept:

@@ -53,6 +53,16 @@ class TaskQueue:
         self._workers[task] = worker
         return task
 
+    @property
+    def untouched(self) -> int:
+        """The first step of which nothing was handed out."""
+        return self._next.step + bool(self._next.part)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a task was handed out before and waits to be computed again."""
+        return bool(self._returned)
+
     def load(self, worker: Worker) -> int:
         """Tasks that the worker has and has not done."""
         return sum(who == worker and task not in self._done for task, who in self._workers.items())
@@ -76,10 +86,22 @@ class TaskQueue:
         """Hand out again whatever is not settled: a server lost what it had received."""
         self._recall(list(self._workers))
 
-    def give_back_task(self, task: Task) -> None:
+    def give_back_task(self, worker: Worker, task: Task) -> None:
         """Hand out again what its worker could not compute, unless it is settled."""
-        if task in self._workers:
+        if self._workers.get(task) == worker:
             self._recall([task])
+
+    def stragglers(self) -> list[tuple[Task, Worker]]:
+        """Tasks that keep the first step which is not settled from being so."""
+        return [
+            (task, worker)
+            for task, worker in sorted(self._workers.items(), key=lambda item: item[0])
+            if task.step == self.settled and task not in self._done
+        ]
+
+    def reissue(self, task: Task, worker: Worker) -> None:
+        """Let another worker compute it too; what comes first counts."""
+        self._workers[task] = worker
 
     def _recall(self, tasks: list[Task]) -> None:
         for task in tasks:

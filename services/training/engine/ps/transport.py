@@ -31,6 +31,10 @@ class Connection(Hashable, Protocol):
         """Send what was handed over, then part."""
         ...
 
+    def drop(self) -> None:
+        """Part at once from a peer that may not answer; what has not left yet is lost."""
+        ...
+
 
 class Receiver(Protocol):
     """What a node does with what arrives; called by one thread a connection."""

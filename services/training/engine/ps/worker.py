@@ -3,7 +3,8 @@
 import queue
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,25 +12,24 @@ import numpy as np
 
 from services.training.engine.layerwise import LayerPrograms
 from services.training.engine.local import numbers
-from services.training.engine.ps.arrivals import Arrivals, OvertakenError, Vectors
+from services.training.engine.ps.arrivals import (
+    Arrivals,
+    OvertakenError,
+    PreemptedError,
+    Vectors,
+)
+from services.training.engine.ps.assignments import Assignment, Assignments
 from services.training.engine.ps.feed import Feed
 from services.training.engine.ps.job import Job
 from services.training.engine.ps.messages import Header, Kind, control, said
 from services.training.engine.ps.partition import Segment, pieces_of
 from services.training.engine.ps.schedule import Schedule
 from services.training.engine.ps.tasks import Task
-from services.training.engine.ps.transport import Connection
+from services.training.engine.ps.transport import Connection, Transport
 from services.training.engine.ps.wire import Encoder, Wire
+from shared.errors import UnavailableError
 
 Array = jax.Array
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A task as a worker is told of it."""
-
-    task: Task
-    schedule: Schedule
 
 
 class _Outgoing(NamedTuple):
@@ -38,18 +38,28 @@ class _Outgoing(NamedTuple):
     assignment: Assignment
     vector: int | None
     array: Array
+    loss: Array
 
 
 class Worker:
     """Computes what it is assigned until it is told to stop.
 
     Args:
+        group: Name of the group that it works for.
         programs: The layers' programs; workers of one process may share them.
         arrivals: Where the servers' values come in.
     """
 
-    def __init__(self, job: Job, programs: LayerPrograms, arrivals: Arrivals) -> None:
-        self._job, self._programs, self._arrivals = job, programs, arrivals
+    def __init__(
+        self,
+        group: str,
+        job: Job,
+        programs: LayerPrograms,
+        arrivals: Arrivals,
+        transport: Transport,
+    ) -> None:
+        self._group, self._job, self._programs = group, job, programs
+        self._arrivals, self._transport = arrivals, transport
         self._feed = Feed(job)
         self._encoder = Encoder()
         self._parameters = {v.layer: n for n, v in enumerate(job.vectors) if not v.is_state}
@@ -57,20 +67,21 @@ class Worker:
         self._segments: dict[int, list[Segment]] = {}
         for segment in job.segments:
             self._segments.setdefault(segment.vector, []).append(segment)
-        self._assignments: queue.Queue[Assignment | None] = queue.Queue()
+        self._assignments = Assignments()
+        self._links: dict[str, Connection] = {}
         self._servers: dict[int, Connection] = {}
         self._coordinator: Connection | None = None
+        self._is_over = False
         self._error: Exception | None = None
 
-    def join(self, group: str, coordinator: Connection, servers: Mapping[int, Connection]) -> None:
-        """Enter a group.
+    def join(self, coordinator: Connection, owners: Mapping[str, str]) -> None:
+        """Enter the group.
 
         Args:
-            servers: By owner number of the job's segments.
+            owners: By owner number, as text, the address of the server that stands for it.
         """
-        self._coordinator, self._servers = coordinator, dict(servers)
-        for connection in set(servers.values()):
-            connection.send(*control("join", group=group))
+        self._coordinator = coordinator
+        self._reach(owners)
         coordinator.send(*control("ready"))
 
     def room(self, header: Header) -> memoryview:
@@ -79,40 +90,34 @@ class Worker:
             return self._arrivals.room(header)
         return memoryview(bytearray(header.body))
 
-    def received(self, connection: Connection, header: Header, body: memoryview) -> None:  # noqa: ARG002
+    def received(self, connection: Connection, header: Header, body: memoryview) -> None:
         """Act on a message."""
         if header.kind == Kind.VALUES:
-            with numbers(self._job.config):
-                self._arrivals.received(header, body)
+            if connection in self._links.values():
+                with numbers(self._job.config):
+                    self._arrivals.received(header, body)
             return
         message = said(body)
         if message["type"] == "task":
             schedule = Schedule(message["schedule"], message["piece_bytes"])
             task = Task(message["step"], message["part"])
             self._assignments.put(Assignment(task, schedule))
+            self._arrivals.nudge()
+        elif message["type"] == "moved":
+            self._reach(message["owners"])
         elif message["type"] == "stop":
-            self.stop()
+            self._is_over = True
+            self._stop()
 
     def lost(self, connection: Connection, error: Exception | None) -> None:
         """Without its coordinator a worker has nothing to do."""
         if error is not None:
             self._fail(error)
         elif connection is self._coordinator:
-            self.stop()
+            self._stop()
 
-    def _fail(self, error: Exception) -> None:
-        self._error = error
-        if self._coordinator is not None:
-            self._coordinator.send(*control("failed", error=repr(error)))
-        self.stop()
-
-    def stop(self) -> None:
-        """Let `run` return, also when it waits."""
-        self._assignments.put(None)
-        self._arrivals.close()
-
-    def run(self) -> None:
-        """Compute until stopped.
+    def run(self) -> bool:
+        """Compute until stopped: True when training is over, False without a coordinator.
 
         Raises:
             Exception: What went wrong while a message was received.
@@ -121,34 +126,68 @@ class Worker:
         pusher = threading.Thread(target=self._push_all, args=(outgoing,), name="push", daemon=True)
         pusher.start()
         with numbers(self._job.config):
-            while (assignment := self._assignments.get()) is not None:
+            while (assignment := self._assignments.take()) is not None:
                 try:
                     self._compute(assignment, outgoing)
+                except PreemptedError:
+                    self._assignments.put(assignment)
                 except OvertakenError:
                     self._tell("abandoned", assignment.task)
         outgoing.put(None)
         pusher.join()
+        for link in self._links.values():
+            link.close()
         if self._error is not None:
             raise self._error
+        return self._is_over
+
+    def _reach(self, owners: Mapping[str, str]) -> None:
+        """Connect to the servers of all owners, and part from every other."""
+        old, links = self._links, {}
+        for address in set(owners.values()):
+            # A server just lost is left out: the coordinator will name another.
+            with suppress(UnavailableError):
+                links[address] = old.get(address) or self._transport.connect(address, self)
+        self._links = links  # at once, because other threads read it
+        for address in set(links) - set(old):
+            links[address].send(*control("join", group=self._group, role="worker"))
+        for address in set(old) - set(links):
+            old[address].drop()
+        self._servers = {
+            int(owner): links[address] for owner, address in owners.items() if address in links
+        }
+
+    def _fail(self, error: Exception) -> None:
+        self._error = error
+        if self._coordinator is not None:
+            self._coordinator.send(*control("failed", error=repr(error)))
+        self._stop()
+
+    def _stop(self) -> None:
+        """Let `run` return, also when it waits."""
+        self._assignments.close()
+        self._arrivals.close()
 
     def _compute(self, assignment: Assignment, outgoing: "queue.Queue[_Outgoing | None]") -> None:
         task, kind = assignment.task, assignment.schedule.kind
         part = self._feed.part(task.step, task.part)
-        weights: Mapping[str, Array] = Vectors(self._job, self._arrivals, task.step)
+        is_wanted = partial(self._is_earliest, task.step)
+        weights: Mapping[str, Array] = Vectors(self._job, self._arrivals, task.step, is_wanted)
         if kind != "prio":
             weights = dict(weights)
         passed = self._programs.forward(weights, part.batch, part.scale, part.key)
         late: list[_Outgoing] = []
         send = late.append if kind == "end" else outgoing.put
         for name, seen in passed.observed.items():
-            send(_Outgoing(assignment, self._states[name], seen))
-        self._programs.backward(
-            passed,
-            lambda layer, array: send(_Outgoing(assignment, self._parameters[layer], array)),
-        )
+            send(_Outgoing(assignment, self._states[name], seen, passed.loss))
+
+        def on_gradient(layer: int, array: Array) -> None:
+            send(_Outgoing(assignment, self._parameters[layer], array, passed.loss))
+
+        self._programs.backward(passed, on_gradient)
         for each in late:
             each.array.block_until_ready()
-        for each in [*late, _Outgoing(assignment, None, passed.loss)]:
+        for each in [*late, _Outgoing(assignment, None, passed.loss, passed.loss)]:
             outgoing.put(each)
 
     def _push_all(self, outgoing: "queue.Queue[_Outgoing | None]") -> None:
@@ -158,21 +197,23 @@ class Worker:
                 continue
             try:
                 if entry.vector is None:
-                    loss = np.asarray(entry.array).item()
-                    self._tell("done", entry.assignment.task, loss=loss)
+                    self._tell("done", entry.assignment.task)
                 else:
-                    self._push(entry.assignment, entry.vector, entry.array)
+                    self._push(entry, entry.vector)
             except Exception as error:  # noqa: BLE001 - raised again by `run`
                 self._fail(error)
 
-    def _tell(self, kind: str, task: Task, **more: object) -> None:
-        if self._coordinator is not None:
-            self._coordinator.send(*control(kind, step=task.step, part=task.part, **more))
+    def _is_earliest(self, step: int) -> bool:
+        return not self._assignments.has_before(step)
 
-    def _push(self, assignment: Assignment, vector: int, array: Array) -> None:
+    def _tell(self, kind: str, task: Task) -> None:
+        if self._coordinator is not None:
+            self._coordinator.send(*control(kind, step=task.step, part=task.part))
+
+    def _push(self, entry: _Outgoing, vector: int) -> None:
         """Send each owner its part of a vector's gradient, as soon as it is computed."""
-        schedule, task = assignment.schedule, assignment.task
-        flat = np.asarray(array)
+        schedule, task = entry.assignment.schedule, entry.assignment.task
+        flat, loss = np.asarray(entry.array), np.asarray(entry.loss).item()
         size = schedule.piece(flat.itemsize)
         wire = Wire.FLOAT32 if self._job.vectors[vector].is_state else self._job.sharing.wire
         for segment in self._segments[vector]:
@@ -182,12 +223,15 @@ class Worker:
                 header = Header(
                     Kind.GRADIENT,
                     wire=wire,
+                    owner=segment.owner,
                     priority=schedule.priority(vector),
                     vector=vector,
                     start=piece.start,
                     size=piece.size,
                     step=task.step,
                     part=task.part,
+                    loss=loss,
                     body=len(body),
                 )
-                self._servers[segment.owner].send(header, body)
+                if segment.owner in self._servers:
+                    self._servers[segment.owner].send(header, body)

@@ -14,6 +14,7 @@ from services.training.engine.ps.run import train_in_threads
 from services.training.engine.ps.schedule import Schedule
 from services.training.engine.ps.tuning import CANDIDATES
 from services.training.engine.rows import Arrays
+from services.training.engine.standing import Standing
 from services.training.models import MlpConfig, registered, table
 from tests.support.model_suite import HEADS, loss, random_rows, subject
 from tests.support.reference_training import reference
@@ -39,7 +40,7 @@ def test_every_model_ends_with_the_bits_of_one_device(name):
     sharing = Sharing(owners=2, schedule=Schedule("prio", 4096))
     job = Job(model.layers, loss, rows, config, 3, sharing)
     state, losses = reference(job)
-    outcome = train_in_threads(job, job.fresh_state(), Crew(2, 2))
+    outcome = train_in_threads(job, job.start(), Crew(2, 2))
     assert_same_bits(outcome.state, state)
     assert list(outcome.losses) == losses
 
@@ -88,7 +89,7 @@ def test_any_division_of_the_work_gives_the_bits_of_one_device(
     job = small_job(optimizer, parts, sharing, epochs=2)
     state, losses = expected(job)
     outcome = train_in_threads(
-        job, job.fresh_state(), Crew(workers, servers), programs=lambda _: PROGRAMS["float32"]
+        job, job.start(), Crew(workers, servers), programs=lambda _: PROGRAMS["float32"]
     )
     assert_same_bits(outcome.state, state)
     assert list(outcome.losses) == losses
@@ -98,9 +99,7 @@ def test_in_float64_two_hundred_steps_agree_to_nine_digits():
     job = small_job("adamw", 2, Sharing(owners=2), epochs=100, precision="float64")
     assert job.total_steps == 200
     state, _ = reference(job)
-    outcome = train_in_threads(
-        job, job.fresh_state(), Crew(2, 2), programs=lambda _: PROGRAMS["float64"]
-    )
+    outcome = train_in_threads(job, job.start(), Crew(2, 2), programs=lambda _: PROGRAMS["float64"])
     for name, values in state.weights.items():
         assert outcome.state.weights[name].dtype == np.float64
         np.testing.assert_allclose(outcome.state.weights[name], values, rtol=1e-9, atol=1e-9)
@@ -109,9 +108,7 @@ def test_in_float64_two_hundred_steps_agree_to_nine_digits():
 def test_trying_schedules_changes_no_bit():
     job = small_job("adamw", 2, Sharing(owners=2, schedule=None), epochs=45)
     state, losses = reference(job)
-    outcome = train_in_threads(
-        job, job.fresh_state(), Crew(2, 2), programs=lambda _: PROGRAMS["float32"]
-    )
+    outcome = train_in_threads(job, job.start(), Crew(2, 2), programs=lambda _: PROGRAMS["float32"])
     assert_same_bits(outcome.state, state)
     assert list(outcome.losses) == losses
     assert outcome.schedule in CANDIDATES
@@ -121,6 +118,11 @@ def test_training_goes_on_from_a_state_with_another_number_of_nodes():
     whole = small_job("adamw", 2, Sharing(owners=3), epochs=2)
     state, losses = reference(whole)
     half, _ = reference(whole, epochs=1)
-    outcome = train_in_threads(whole, half, Crew(3, 3), programs=lambda _: PROGRAMS["float32"])
+    outcome = train_in_threads(
+        whole,
+        Standing(half, half.weights, epoch=1),
+        Crew(3, 3),
+        programs=lambda _: PROGRAMS["float32"],
+    )
     assert_same_bits(outcome.state, state)
     assert list(outcome.losses) == losses[whole.steps_per_epoch :]

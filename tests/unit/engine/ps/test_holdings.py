@@ -34,7 +34,7 @@ def job(staleness=0, clip_norm=None):
 
 def loaded(of):
     holdings = Holdings(of)
-    for _, kept in divided(of, of.fresh_state()):
+    for _, kept in divided(of, of.start().state):
         holdings.load(kept)
     return holdings
 
@@ -48,7 +48,7 @@ def expected(of):
     """The vector after every step, updated in one piece."""
     transform = layer_optimizer(of.config.optimizer, LAYERS[VECTOR], of.total_steps)
     update = jax.jit(lambda *arguments: update_layer(transform, *arguments))
-    values = of.fresh_state().weights[LAYERS[VECTOR].name]
+    values = of.start().state.weights[LAYERS[VECTOR].name]
     state, history = transform.init(values), [np.asarray(values)]
     for step in range(STEPS):
         values, state = update(values, state, gradient(step, 0) + gradient(step, 1))
@@ -79,7 +79,7 @@ def test_pieces_may_change_from_step_to_step_and_come_twice_in_any_order(history
         again = data.draw(st.lists(st.sampled_from(wanted), max_size=5))
         seen = np.full(SIZE, np.nan, np.float32)
         for each in data.draw(st.permutations([*wanted, *again])):
-            for kept in give(holdings, *each):
+            for kept in (update.kept for update in give(holdings, *each)):
                 assert kept.version == step + 1
                 seen[kept.start :][: len(kept.values)] = kept.values
         np.testing.assert_array_equal(seen, history[clip][step + 1])
@@ -91,15 +91,15 @@ def test_steps_are_applied_in_order_where_staleness_is_bounded(history):
     assert [give(holdings, step, part, piece) for step in (2, 1) for part in (0, 1)] == [[]] * 4
     assert give(holdings, 0, 0, piece) == []
     updates = give(holdings, 0, 1, piece)
-    assert [kept.version for kept in updates] == [1, 2, 3]
-    np.testing.assert_array_equal(updates[-1].values, history[None][3])
+    assert [update.kept.version for update in updates] == [1, 2, 3]
+    np.testing.assert_array_equal(updates[-1].kept.values, history[None][3])
 
 
 def test_without_a_bound_a_step_is_applied_when_it_is_complete_and_only_once():
     holdings = loaded(job(staleness=None))
     (piece,) = pieces_of(0, SIZE, SIZE)
     versions = [
-        [kept.version for kept in give(holdings, step, part, piece)]
+        [update.kept.version for update in give(holdings, step, part, piece)]
         for step, part in [(2, 0), (2, 1), (2, 0), (2, 1), (0, 1), (0, 0), (0, 0)]
     ]
     assert versions == [[], [1], [], [], [], [2], []]
@@ -129,7 +129,7 @@ def test_the_values_of_one_update_ago_are_kept_for_who_must_compute_again(histor
 
 def test_a_state_divided_and_joined_is_the_same_state():
     of = job()
-    fresh = of.fresh_state()
+    fresh = of.start().state
     again = joined(of, fresh, [kept for _, kept in divided(of, fresh)], 0)
     assert jax.tree.structure(again) == jax.tree.structure(fresh)
     for one, other in zip(jax.tree.leaves(again), jax.tree.leaves(fresh), strict=True):

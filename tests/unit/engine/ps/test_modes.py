@@ -40,7 +40,7 @@ PROGRAMS = LayerPrograms(LAYERS, log_loss, "float32")
 
 def accuracy(sharing):
     job = Job(LAYERS, log_loss, rows(600, 0), CONFIG, 7, sharing)
-    outcome = train_in_threads(job, job.fresh_state(), Crew(3, 2), programs=lambda _: PROGRAMS)
+    outcome = train_in_threads(job, job.start(), Crew(3, 2), programs=lambda _: PROGRAMS)
     assert len(outcome.losses) == job.total_steps
     assert int(outcome.state.step) == job.total_steps
     test = rows(1000, 2)

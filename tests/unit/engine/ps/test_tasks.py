@@ -49,10 +49,10 @@ def test_a_server_that_lost_its_sums_has_all_that_is_not_settled_computed_again(
 def test_a_task_that_could_not_be_computed_is_handed_out_again():
     queue = TaskQueue(parts=1, steps=2, ahead=1)
     task = queue.take("a")
-    queue.give_back_task(task)
+    queue.give_back_task("a", task)
     assert queue.take("b") == task
     queue.settle(1)
-    queue.give_back_task(task)
+    queue.give_back_task("a", task)
     assert queue.take("b") == Task(1, 0)
 
 
