@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from services.training.models.layer import Array, Step
+from services.training.models.parts import linear
 
 Form = Callable[..., Array]
 
@@ -160,9 +161,19 @@ def convolve(x: Array, weight: Array, k: int, stride: int) -> Array:
         weight: [k * k * channel, out], rows ordered by kernel row, kernel column, channel.
         k: Width of the kernel, odd.
     """
-    if k == 1:
-        return x[:, ::stride, ::stride] @ weight
-    return jnp.concatenate(windows(pad_sides(x, (1, 2), k // 2), k, stride), -1) @ weight
+    patches = x[:, ::stride, ::stride] if k == 1 else _gathered(x, k, stride)
+    return linear(patches, weight)
+
+
+def _gathered(x: Array, k: int, stride: int) -> Array:
+    """For each pixel of the result the patch it is made of: [batch, row, column, k * k * channel].
+
+    Columns are gathered before rows: two passes copy less than one for each place in the patch.
+    """
+    x = pad_sides(x, (1, 2), k // 2)
+    rows, columns = ((size - k) // stride * stride + 1 for size in x.shape[1:3])
+    wide = jnp.concatenate([x[:, :, j : j + columns : stride] for j in range(k)], -1)
+    return jnp.concatenate([wide[:, i : i + rows : stride] for i in range(k)], -1)
 
 
 def convolve_plain(x: Array, weight: Array, k: int, stride: int) -> Array:
@@ -178,19 +189,51 @@ def convolve_plain(x: Array, weight: Array, k: int, stride: int) -> Array:
 
 
 def pool_3x3(x: Array) -> Array:
-    """Largest of each 3x3 window, two apart, of [batch, height, width, channel] images."""
-    return halve_by_max(windows(pad_sides(x, (1, 2), 1, -jnp.inf), 3, 2))
+    """Largest of each 3x3 window, two apart, of [batch, height, width, channel] images.
+
+    As in `convolve_and_pool`, one byte for each window remembers which of its pixels won.
+    """
+    return _pool_3x3(x, (x.shape[1], x.shape[2]))
 
 
-def windows(padded: Array, k: int, stride: int) -> list[Array]:
-    """For each place in a kxk window, the image of what stands at that place."""
-    rows = (padded.shape[1] - k) // stride * stride + 1
-    columns = (padded.shape[2] - k) // stride * stride + 1
-    return [
-        padded[:, i : i + rows : stride, j : j + columns : stride]
-        for i in range(k)
-        for j in range(k)
-    ]
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _pool_3x3(x: Array, sides: tuple[int, int]) -> Array:
+    return _pool_3x3_forward(x, sides)[0]
+
+
+def _pool_3x3_forward(x: Array, sides: tuple[int, int]) -> tuple[Array, Array]:  # noqa: ARG001
+    slabs = _windows(pad_sides(x, (1, 2), 1, -jnp.inf))
+    largest, winner = slabs[0], jnp.zeros(slabs[0].shape, jnp.int8)
+    for place, slab in enumerate(slabs[1:], 1):
+        winner = jnp.where(slab > largest, jnp.int8(place), winner)
+        largest = jnp.maximum(slab, largest)
+    return largest, winner
+
+
+def _pool_3x3_gradient(sides: tuple[int, int], winner: Array, d_y: Array) -> tuple[Array]:
+    def share(row: int, column: int) -> Array:
+        """What the windows' pixels at that place get, one more row and column than windows."""
+        given = jnp.where(winner == 3 * row + column, d_y, 0)
+        down, right = row // 2, column // 2
+        return jnp.pad(given, ((0, 0), (down, 1 - down), (right, 1 - right), (0, 0)))
+
+    # Pixels in even rows of the padded image end one window and start the next; so for columns.
+    even = jnp.stack(
+        [share(0, 0) + share(0, 2) + share(2, 0) + share(2, 2), share(0, 1) + share(2, 1)], 3
+    )
+    odd = jnp.stack([share(1, 0) + share(1, 2), share(1, 1)], 3)
+    batch, rows, columns, _, channels = odd.shape
+    padded = jnp.stack([even, odd], 2).reshape(batch, 2 * rows, 2 * columns, channels)
+    return (padded[:, 1 : 1 + sides[0], 1 : 1 + sides[1]],)
+
+
+_pool_3x3.defvjp(_pool_3x3_forward, _pool_3x3_gradient)
+
+
+def _windows(padded: Array) -> list[Array]:
+    """For each place in a 3x3 window, two apart, the image of what stands at that place."""
+    rows, columns = ((size - 3) // 2 * 2 + 1 for size in padded.shape[1:3])
+    return [padded[:, i : i + rows : 2, j : j + columns : 2] for i in range(3) for j in range(3)]
 
 
 def pad_sides(x: Array, axes: tuple[int, ...], width: int, value: float = 0.0) -> Array:

@@ -6,7 +6,10 @@ from math import prod
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+from services.training.models.stored import settled
 
 Array = jax.Array
 NumpyArray = np.ndarray[Any, Any]
@@ -101,7 +104,27 @@ class Layout:
         return np.concatenate([np.zeros(0), *parts]).astype(np.float32)
 
     def unpack(self, flat: Array) -> dict[str, Array]:
-        """The named arrays, in the vector's own dtype."""
+        """The named arrays, in the vector's own dtype.
+
+        The gradient is the parts laid end to end. Left to itself it would be a sum of as many
+        padded vectors, of which XLA asks for every number which part it comes from.
+        """
+        if not self.parameters:
+            return {}
+
+        def forward(flat: Array) -> tuple[dict[str, Array], None]:
+            return self._slices(flat), None
+
+        def backward(_: None, d_arrays: dict[str, Array]) -> tuple[Array]:
+            parts = [d_arrays[parameter.name].reshape(-1) for parameter in self.parameters]
+            return (settled(jnp.concatenate(parts)),)
+
+        split = jax.custom_vjp(self._slices)
+        split.defvjp(forward, backward)
+        arrays: dict[str, Array] = split(flat)
+        return arrays
+
+    def _slices(self, flat: Array) -> dict[str, Array]:
         arrays, start = {}, 0
         for parameter in self.parameters:
             part = jax.lax.slice_in_dim(flat, start, start + parameter.size)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from services.training.models.layer import Array, Step
 from services.training.models.noise import keep_mask
+from services.training.models.stored import settled
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": jax.nn.gelu,
@@ -14,18 +15,6 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "silu": jax.nn.silu,
     "tanh": jnp.tanh,
 }
-
-
-def settled(x: Array) -> Array:
-    """`x` computed once where a CPU trains.
-
-    XLA fuses what makes a value into everything that reads it; a sum over rows reads its whole
-    input more than once, and on a CPU doing all of that again costs more than storing it.
-    """
-    if jax.default_backend() != "cpu":
-        return x
-    stored: Array = jax.lax.optimization_barrier(x)  # type: ignore[no-untyped-call]
-    return stored
 
 
 def layer_norm(x: Array, scale: Array, shift: Array, epsilon: float = 1e-5) -> Array:
@@ -42,9 +31,33 @@ def layer_norm(x: Array, scale: Array, shift: Array, epsilon: float = 1e-5) -> A
     return settled(normal * scale.reshape(*ones, -1) + shift.reshape(*ones, -1))
 
 
-def linear(x: Array, weight: Array, bias: Array) -> Array:
+@jax.custom_vjp
+def product(x: Array, weight: Array) -> Array:
+    """`x @ weight` of two matrices, whose gradient needs no transposed copy of what comes back.
+
+    The derivative that JAX writes by itself makes XLA compute the gradient of the result twice on
+    a CPU, once transposed.
+    """
+    return x @ weight
+
+
+def _product(x: Array, weight: Array) -> tuple[Array, tuple[Array, Array]]:
+    return x @ weight, (x, weight)
+
+
+def _product_gradient(kept: tuple[Array, Array], d_y: Array) -> tuple[Array, Array]:
+    x, weight = kept
+    d_y = settled(d_y)
+    return d_y @ weight.T, x.T @ d_y
+
+
+product.defvjp(_product, _product_gradient)
+
+
+def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """`x @ weight + bias` over the last axis."""
-    return x @ weight + bias.reshape(*(1,) * (x.ndim - 1), -1)
+    y = product(x.reshape(-1, x.shape[-1]), weight).reshape(*x.shape[:-1], weight.shape[1])
+    return y if bias is None else y + bias.reshape(*(1,) * (x.ndim - 1), -1)
 
 
 def dropout(x: Array, rate: float, step: Step) -> Array:

@@ -88,3 +88,8 @@ def test_pooling_of_three_by_three_windows(sides):
     x = normal(2, *sides, 3)
     expected = partial(window_maximum, size=3, stride=2, padding=1, axes=(1, 2))
     assert_same_value_and_gradients(pool_3x3, expected, x)
+
+
+def test_among_equals_in_a_three_by_three_window_the_first_gets_the_gradient():
+    expected = partial(window_maximum, size=3, stride=2, padding=1, axes=(1, 2))
+    assert_same_value_and_gradients(pool_3x3, expected, jnp.ones((2, 8, 6, 3)))

@@ -1,5 +1,6 @@
 """Flat vectors hold what their layout says; noise is even and repeatable."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,6 +15,15 @@ def test_the_flat_vector_unpacks_into_its_arrays_in_order():
     arrays = LAYOUT.unpack(jnp.arange(9.0))
     np.testing.assert_array_equal(arrays["weight"], [[0, 1, 2], [3, 4, 5]])
     np.testing.assert_array_equal(arrays["bias"], [6, 7, 8])
+
+
+def test_the_gradient_of_unpacking_lays_the_parts_end_to_end_and_unused_ones_get_zeros():
+    def weighed(flat):
+        arrays = LAYOUT.unpack(flat)
+        return (arrays["weight"] * jnp.arange(6.0).reshape(2, 3)).sum()
+
+    gradient = jax.jit(jax.grad(weighed))(jnp.ones(9))
+    assert gradient.tolist() == [0, 1, 2, 3, 4, 5, 0, 0, 0]
 
 
 def test_weight_decay_acts_on_matrices_only():
