@@ -1,19 +1,22 @@
 """One node of a training group: `python -m services.training.node --role ROLE …`.
 
 A coordinator reads an order, waits for its nodes and writes the trained weights; servers keep the
-parameters; workers compute. It prints one JSON line when it can be reached, and ends by itself.
+parameters; workers compute. Each ends by itself. The coordinator prints JSON lines: where it can
+be reached, and how far training is.
 """
 
 import argparse
 import json
 import sys
 import threading
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
 
+from services.training.engine.checkpoints import Checkpoints
 from services.training.engine.ps.coordinator import Coordinator, Crew, Outcome
 from services.training.engine.ps.near import NearTransport
 from services.training.engine.ps.nodes import Surroundings, serve, work
@@ -38,12 +41,19 @@ def _coordinate(options: argparse.Namespace) -> None:
     order = json.loads(options.order.read_text(encoding="utf-8"))
     job = order_builder(RECIPES)(order)
     network = SocketTransport()
-    coordinator = Coordinator(options.group, order, job, Crew(options.workers, options.servers))
-    _say(listening=network.listen(options.listen, coordinator))
-    try:
+    crew = Crew(options.workers, options.servers, options.silence)
+    # Nodes and their number may change between starts; what is trained may not.
+    identity = json.dumps({**order, "sharing": None}, sort_keys=True)
+    with ExitStack() as stack:
+        stack.callback(network.close)
+        store = None
+        if options.checkpoints is not None:
+            store = stack.enter_context(Checkpoints(options.checkpoints, identity, options.every))
+        coordinator = Coordinator(
+            options.group, order, job, crew, store, lambda step: _say(settled=step)
+        )
+        _say(listening=network.listen(options.listen, coordinator))
         _write(options.out, coordinator.run(job.start()))
-    finally:
-        network.close()
 
 
 def _take_part(options: argparse.Namespace) -> None:
@@ -75,7 +85,7 @@ def _write(folder: Path, outcome: Outcome) -> None:
     (folder / "outcome.json").write_text(json.dumps(said), encoding="utf-8")
 
 
-def _say(**message: str) -> None:
+def _say(**message: object) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
@@ -96,6 +106,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=1, help="workers to wait for")
     parser.add_argument("--servers", type=int, default=1, help="servers to wait for")
     parser.add_argument("--out", type=Path, help="folder for the weights and the losses")
+    parser.add_argument("--checkpoints", type=Path, help="folder to keep and go on from")
+    parser.add_argument("--every", type=float, default=60.0, help="seconds between checkpoints")
+    parser.add_argument(
+        "--silence", type=float, default=15.0, help="seconds after which a silent node is lost"
+    )
     parser.add_argument(
         "--patience", type=float, default=60.0, help="seconds to look for a coordinator"
     )

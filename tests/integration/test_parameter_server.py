@@ -1,26 +1,22 @@
-"""Nodes as processes of their own, over sockets, end with the bits of one device."""
+"""Nodes as processes of their own, killed and stopped, end with the bits of one device."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
+import signal
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
-from services.training.engine.environment import worker_environment
 from services.training.engine.ps.orders import order_builder
 from services.training.engine.ps.recipes import RECIPES
+from tests.support.node_processes import Training
 from tests.support.reference_training import reference
 
 ORDER = {
     "recipe": "dense",
-    "arguments": {"widths": [20, 64, 64, 5], "rows": 64},
+    "arguments": {"widths": [20, 64, 64, 5], "rows": 320},
     "fit": {
         "batch_size": 32,
         "micro_batches": 2,
-        "epochs": 3,
+        "epochs": 30,
         "optimizer": {"kind": "adamw", "clip_norm": None},
     },
     "sharing": {"owners": 2, "schedule": {"kind": "prio", "piece_bytes": 4096}},
@@ -28,43 +24,67 @@ ORDER = {
 }
 
 
-def start(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "services.training.node", *arguments],
-        env=worker_environment({"PATH": "", "JAX_PLATFORMS": "cpu"}),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture(scope="module")
+def expected():
+    return reference(order_builder(RECIPES)(ORDER))
 
 
-def train(order, folder: Path, roles, workers, servers):
-    """Run a group to its end; the weights and losses it wrote."""
-    (folder / "order.json").write_text(json.dumps(order))
-    coordinator = start(
-        *("--role", "coordinator", "--order", str(folder / "order.json")),
-        *("--workers", str(workers), "--servers", str(servers), "--out", str(folder / "out")),
-    )
-    nodes = []
-    try:
-        address = json.loads(coordinator.stdout.readline())["listening"]
-        nodes = [start("--role", role, "--coordinator", address) for role in roles]
-        assert [each.wait(120) for each in [coordinator, *nodes]] == [0] * (1 + len(nodes))
-    finally:
-        for each in [coordinator, *nodes]:
-            each.kill()
-            each.wait()
-            each.stdout.close()
-    outcome = json.loads((folder / "out" / "outcome.json").read_text())
-    return load_file(folder / "out" / "weights.safetensors"), outcome["losses"]
+@pytest.fixture
+def training(tmp_path):
+    started = []
+
+    def start(roles, workers, servers, *options):
+        started.append(Training(ORDER, tmp_path, workers, servers, *options))
+        for role in roles:
+            started[0].start_node(role)
+        return started[0]
+
+    yield start
+    started[0].close()
 
 
-@pytest.mark.parametrize(
-    ("roles", "workers", "servers"),
-    [(["both", "both"], 2, 2), (["server", "worker", "worker"], 2, 1)],
-)
-def test_processes_end_with_the_bits_of_one_device(tmp_path, roles, workers, servers):
-    state, losses = reference(order_builder(RECIPES)(ORDER))
-    weights, said = train(ORDER, tmp_path, roles, workers, servers)
-    assert said == losses
+def assert_same_bits(training, expected):
+    state, losses = expected
+    weights, said = training.result()
+    assert said == losses[len(losses) - len(said) :]
     for name, values in state.weights.items():
         np.testing.assert_array_equal(weights[name], values)
+
+
+def test_two_nodes_that_are_both_worker_and_server_end_by_themselves(training, expected):
+    group = training(["both", "both"], 2, 2)
+    assert_same_bits(group, expected)
+    assert [node.wait(60) for node in group.nodes] == [0, 0]
+
+
+def test_a_killed_worker_is_replaced(training, expected):
+    group = training(["server", "worker", "worker"], 2, 1)
+    group.wait_for(40)
+    group.nodes[2].kill()
+    group.wait_for(60)
+    group.start_node("worker")
+    assert_same_bits(group, expected)
+
+
+def test_a_killed_servers_part_lives_on(training, expected):
+    group = training(["server", "server", "worker", "worker"], 2, 2)
+    group.wait_for(40)
+    group.nodes[0].kill()
+    assert_same_bits(group, expected)
+
+
+def test_a_restarted_coordinator_goes_on_from_the_checkpoint(training, expected, tmp_path):
+    options = ("--checkpoints", tmp_path / "kept", "--every", 0.3)
+    group = training(["both", "both"], 2, 2, *options)
+    group.wait_for(150)
+    group.coordinator.kill()
+    group.coordinator.wait()
+    group.start_coordinator()
+    assert_same_bits(group, expected)
+
+
+def test_a_stopped_worker_is_done_without(training, expected):
+    group = training(["server", "worker", "worker"], 2, 1, "--silence", 4)
+    group.wait_for(40)
+    group.nodes[2].send_signal(signal.SIGSTOP)
+    assert_same_bits(group, expected)

@@ -83,6 +83,7 @@ class Coordinator:
         job: What it means.
         crew: Nodes to wait for.
         checkpoints: Where standings are kept, and gone on from.
+        on_settled: Hears up to which step all updates are done.
     """
 
     def __init__(
@@ -92,9 +93,10 @@ class Coordinator:
         job: Job,
         crew: Crew,
         checkpoints: StandingStore | None = None,
+        on_settled: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._group, self._order, self._job, self._crew = group, order, job, crew
-        self._checkpoints = checkpoints
+        self._checkpoints, self._on_settled = checkpoints, on_settled
         self._events: queue.Queue[_Event] = queue.Queue()
         self._heard: dict[Connection, float] = {}
         self._addresses: dict[Connection, str] = {}
@@ -102,6 +104,7 @@ class Coordinator:
         self._applicants: list[Connection] = []
         self._workers: list[Connection] = []
         self._has_started = False
+        self._start_number = 0
         self._ranges: list[Kept] = []
 
     def room(self, header: Header) -> memoryview:
@@ -169,6 +172,8 @@ class Coordinator:
         self._progress = Progress(job)
         self._settled_by = dict.fromkeys(job.owners, -1)
         self._has_started, self._moved_on = False, time.monotonic()
+        self._start_number += 1
+        self._helped: set[Task] = set()
         self._roster.release()
         self._until(lambda: len(self._roster.servers) >= self._crew.servers)
         self._roster.assign()
@@ -215,6 +220,8 @@ class Coordinator:
 
     def _hear_server(self, connection: Connection, message: Mapping[str, Any]) -> None:
         kind, roster = message["type"], self._roster
+        if message.get("start", self._start_number) != self._start_number:
+            return  # of before training went back
         if kind == "serve":
             self._addresses[connection] = message["address"]
             if roster.firsts:
@@ -283,21 +290,27 @@ class Coordinator:
                 address = self._addresses[second]
                 message = control("second", group=self._group, owner=owner, address=address)
                 self._roster.firsts[owner].send(*message)
-        if self._workers and now - self._moved_on > self._straggling_seconds():
-            self._moved_on = now
-            for task, slow in self._queue.stragglers():
-                others = [worker for worker in self._workers if worker is not slow]
-                if others:
-                    helper = min(others, key=self._queue.load)
-                    self._queue.reissue(task, helper)
-                    self._send_task(helper, task)
-
-    def _straggling_seconds(self) -> float:
         recent = self._progress.step_seconds()[-20:]
-        return max(STRAGGLER_SECONDS, STRAGGLER_FACTOR * median(recent or (STRAGGLER_SECONDS,)))
+        # The first steps take as long as compiling does.
+        if len(recent) > 2 and now - self._moved_on > max(
+            STRAGGLER_SECONDS, STRAGGLER_FACTOR * median(recent)
+        ):
+            self._help_stragglers()
+
+    def _help_stragglers(self) -> None:
+        """Give what everybody waits for to a second worker, once."""
+        for task, slow in self._queue.stragglers():
+            others = [worker for worker in self._workers if worker is not slow]
+            if others and task not in self._helped:
+                self._helped.add(task)
+                helper = min(others, key=self._queue.load)
+                self._queue.reissue(task, helper)
+                self._send_task(helper, task)
 
     def _open_server(self, connection: Connection) -> None:
-        connection.send(*control("open", group=self._group, order=self._order))
+        connection.send(
+            *control("open", group=self._group, order=self._order, start=self._start_number)
+        )
 
     def _owner_addresses(self) -> dict[int, str]:
         return {owner: self._addresses[first] for owner, first in self._roster.firsts.items()}
@@ -346,6 +359,7 @@ class Coordinator:
         settled = min(self._settled_by.values())
         if settled > self._queue.settled:
             self._moved_on = time.monotonic()
+            self._on_settled(settled)
         if settled >= 0 and settled not in self._progress.times:
             self._progress.times[settled] = time.perf_counter()
             self._tuner.settled(settled, self._progress.times[settled])

@@ -36,10 +36,12 @@ class ServedGroup:
         holdings: By owner, what this server updates.
         replicas: By owner, what it repeats after the first server.
         seconds: By owner, the connection to its second server.
+        start: Which of the coordinator's starts this belongs to; it goes with all that is told.
     """
 
     job: Job
     coordinator: Connection
+    start: int
     holdings: dict[int, Holdings] = field(default_factory=dict)
     replicas: dict[int, Holdings] = field(default_factory=dict)
     seconds: dict[int, Connection] = field(default_factory=dict)
@@ -110,11 +112,17 @@ class ServedGroup:
             holdings = self.replicas.setdefault(header.owner, Holdings(self.job))
             holdings.load(read_state(holdings.rules, header, body))
 
+    def complete(self, owner: int) -> None:
+        """As second server: all ranges of that owner have come."""
+        self._tell("second", owner=owner)
+
     def repeat(self, first: Connection, header: Header, body: memoryview) -> None:
         """As second server: apply a sum, and say so."""
         with self._lock, numbers(self.job.config):
+            replica = self.replicas.get(header.owner)
+            if replica is None:  # taken over from a first server that was only slow to end
+                return
             total = decode(Wire.FLOAT32, body, self.job.dtype)
-            replica = self.replicas[header.owner]
             replica.repeat(header.vector, header.start, header.step, total)
             self._losses_of(header.owner).put(header.step, header.loss)
         first.send(header._replace(kind=Kind.KEPT, body=0), b"", object())
@@ -132,7 +140,7 @@ class ServedGroup:
             self.holdings[owner] = self.replicas.pop(owner)
             self._publish_all(owner, self.workers)
             self._settled.pop(owner, None)
-            self.coordinator.send(*control("taken", owner=owner))
+            self._tell("taken", owner=owner)
             self._tell_settled(owner)
 
     def send_states(self, to: Connection) -> None:
@@ -199,8 +207,10 @@ class ServedGroup:
         if settled != before:
             self._settled[owner] = settled
             losses = self._losses_of(owner).between(before or 0, settled)
-            message = control("settled", owner=owner, step=settled, losses=losses)
-            self.coordinator.send(*message)
+            self._tell("settled", owner=owner, step=settled, losses=losses)
+
+    def _tell(self, kind: str, **fields: object) -> None:
+        self.coordinator.send(*control(kind, start=self.start, **fields))
 
     def _losses_of(self, owner: int) -> Losses:
         parts = self.job.config.micro_batches

@@ -50,7 +50,12 @@ class Sharing:
 
 @dataclass(frozen=True)
 class Job:
-    """One fit: every node that is given the same job knows the same steps and vectors."""
+    """One fit: every node that is given the same job knows the same steps and vectors.
+
+    Args:
+        rows: To train on.
+        valid: To stop on; without, all epochs are done.
+    """
 
     layers: LayerList
     objective: Objective
@@ -58,6 +63,7 @@ class Job:
     config: FitConfig
     seed: int
     sharing: Sharing = Sharing()
+    valid: Arrays | None = None
 
     def __post_init__(self) -> None:
         """Refuse to round what is asked for as a proof of exactness."""

@@ -17,11 +17,12 @@ from shared.errors import InvalidArgumentError
 
 @dataclass(frozen=True)
 class Material:
-    """What a recipe makes: a model, its loss and the rows to train it on."""
+    """What a recipe makes: a model, its loss, rows to train it on and perhaps rows to stop on."""
 
     layers: LayerList
     objective: Objective
     rows: Arrays
+    valid: Arrays | None = None
 
 
 Recipe = Callable[..., Material]
@@ -60,6 +61,7 @@ def order_builder(recipes: Mapping[str, Recipe]) -> Build:
             _made(FitConfig, {**fit, "optimizer": optimizer}, "fit"),
             int(order.get("seed", 0)),
             _made(Sharing, sharing, "sharing"),
+            material.valid,
         )
 
     return build

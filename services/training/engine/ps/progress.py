@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from statistics import median
 
 import numpy as np
 
+from services.training.engine.local import numbers, to_device, widen_batch
 from services.training.engine.ps.job import Job
+from services.training.engine.rows import plan_in_order, take
+from services.training.engine.runtimes import Compiled
 from services.training.engine.standing import EpochOutcome, Standing
-from services.training.engine.step import TrainState
+from services.training.engine.step import TrainState, evaluation, mean_loss
 
 
 @dataclass
@@ -32,12 +36,18 @@ class Progress:
         )
 
     def advanced(self, standing: Standing, state: TrainState) -> Standing:
-        """The standing with that state, as one device without validation rows would keep it."""
+        """The standing with that state, as one device would keep it.
+
+        Where there are rows to stop on, an epoch that has ended since is judged by the state, so it
+        has to be the state at its end.
+        """
         per_epoch = self.job.steps_per_epoch
         for epoch in range(standing.epoch, int(state.step) // per_epoch):
             known = standing.losses
             steps = range(epoch * per_epoch + len(known), (epoch + 1) * per_epoch)
-            outcome = self._outcome([*known, *(self.losses[step] for step in steps)])
+            is_now = int(state.step) == (epoch + 1) * per_epoch
+            losses = [*known, *(self.losses[step] for step in steps)]
+            outcome = self._outcome(losses, state if is_now else None)
             standing = standing.after_epoch(
                 state, outcome, self.job.config.min_improvement, lambda: state.weights
             )
@@ -45,6 +55,22 @@ class Progress:
         newer = tuple(self.losses[step] for step in range(first, int(state.step)))
         return replace(standing, state=state, losses=standing.losses + newer)
 
-    def _outcome(self, losses: Sequence[float]) -> EpochOutcome:
+    def _outcome(self, losses: Sequence[float], state: TrainState | None) -> EpochOutcome:
         speed = 1.0 / median(self.step_seconds() or (1.0,))
-        return EpochOutcome(float(np.mean(losses)), None, speed, speed * self.job.batch_size)
+        validation = self._validation_loss(state) if state is not None else None
+        return EpochOutcome(float(np.mean(losses)), validation, speed, speed * self.job.batch_size)
+
+    @cached_property
+    def _evaluate(self) -> Compiled:
+        return Compiled(evaluation(self.job.layers, self.job.objective, self.job.config))
+
+    def _validation_loss(self, state: TrainState) -> float | None:
+        job, valid = self.job, self.job.valid
+        if valid is None or not len(valid):
+            return None
+        batches = (
+            to_device(widen_batch(take(valid, plan, job.batch_size), job.config))
+            for plan in plan_in_order(valid, job.batch_size)
+        )
+        with numbers(job.config):
+            return mean_loss(self._evaluate, state.weights, batches)

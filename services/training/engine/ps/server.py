@@ -67,7 +67,7 @@ class Server:
     def _said(self, connection: Connection, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind == "open":
-            group = ServedGroup(self._build(message["order"]), connection)
+            group = ServedGroup(self._build(message["order"]), connection, message["start"])
             self._groups[message["group"]] = self._of[connection] = group
             connection.send(*control("opened"))
         elif kind == "join":
@@ -79,8 +79,7 @@ class Server:
         elif kind == "loaded":
             self._of[connection].loaded(message["owner"])
         elif kind == "complete":
-            coordinator = self._of[connection].coordinator
-            coordinator.send(*control("second", owner=message["owner"]))
+            self._of[connection].complete(message["owner"])
         elif kind == "take over":
             self._of[connection].take_over(message["owner"])
         elif kind == "collect":
