@@ -38,13 +38,18 @@ class Contestant:
 
 
 class Running:
-    """A contestant's process, warm and waiting, held to the first `cores` cores."""
+    """A contestant's process that is spoken to.
 
-    def __init__(self, contestant: Contestant, case: Mapping[str, Any]) -> None:
+    Args:
+        prefix: Put before its command: on which cores it runs, and at which host.
+    """
+
+    def __init__(
+        self, contestant: Contestant, case: Mapping[str, Any], prefix: Sequence[str]
+    ) -> None:
         self.name, self.peer = contestant.name, contestant.peer
-        cores = ",".join(str(core) for core in range(case["cores"]))
-        command = ["taskset", "-c", cores, *contestant.command, json.dumps(case)]
-        settings = _settings()
+        command = [*prefix, *contestant.command, json.dumps(case)]
+        settings = process_settings()
         self.shell = shlex.join(["env", *(f"{k}={v}" for k, v in settings.items()), *command])
         self._process = subprocess.Popen(
             command,
@@ -99,11 +104,15 @@ class Running:
 
 @contextmanager
 def started(contestants: Sequence[Contestant], case: Mapping[str, Any]) -> Iterator[list[Running]]:
-    """All contestants, each warm; one that is not needed and does not start is left out aloud."""
+    """All contestants, each warm and held to the first `cores` cores.
+
+    One that is not needed and does not start is left out aloud.
+    """
+    cores = ",".join(str(core) for core in range(case["cores"]))
     with ExitStack() as stack:
         running = []
         for contestant in contestants:
-            process = stack.enter_context(Running(contestant, case))
+            process = stack.enter_context(Running(contestant, case, ["taskset", "-c", cores]))
             try:
                 process.wait_until_ready()
             except RuntimeError as error:
@@ -124,7 +133,7 @@ def interleave(running: Sequence[Running], rounds: int, **request: Any) -> dict[
     return answers
 
 
-def _settings() -> dict[str, str]:
+def process_settings() -> dict[str, str]:
     """The same for everyone: the allocator keeps memory; compiled kernels are kept in a cache."""
     cache = ROOT / ".cache" / "torchinductor"
     return {**worker_environment({}), "TORCHINDUCTOR_CACHE_DIR": str(cache)}

@@ -9,20 +9,20 @@ import os
 import sys
 import time
 
-CASE = json.loads(sys.argv[1])
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-os.environ["TF_CONFIG"] = json.dumps(
-    {"cluster": {"worker": CASE["hosts"]}, "task": {"type": "worker", "index": CASE["rank"]}}
-)
 
 import numpy as np
 import tensorflow as tf
 from networks import lenet
 from tensorflow import keras
 
+CASE = json.loads(sys.argv[1])
+TASK = {"type": "worker", "index": CASE["rank"]}
+
 
 def main() -> None:
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": CASE["hosts"]}, "task": TASK})
     tf.config.threading.set_intra_op_parallelism_threads(CASE["cores"])
     tf.config.threading.set_inter_op_parallelism_threads(2)
     ring = tf.distribute.experimental.CommunicationImplementation.RING

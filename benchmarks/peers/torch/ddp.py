@@ -1,4 +1,4 @@
-"""PyTorch DDP over gloo: `python ddp.py CASE_JSON` for each rank; rank 0 answers a line with a round.
+"""PyTorch DDP over gloo: `python ddp.py CASE_JSON` for each rank; rank 0 answers rounds.
 
 The case says `rank`, `world`, `address` and `port` of rank 0, `network` ("mlp" or "lenet"), the
 whole `batch`, `steps` a round and `cores`. A line may be {"way": W}: "25mb" (DDP's own bucket),
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from itertools import pairwise
 
 import torch
 import torch.distributed as dist
@@ -28,7 +29,7 @@ def network(name: str) -> tuple[nn.Module, tuple[int, ...]]:
         model = lenet([28, 28, 1], 10).to(memory_format=torch.channels_last)
         return model, (1, 28, 28)
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(WIDTHS, WIDTHS[1:], strict=False):
+    for inputs, outputs in pairwise(WIDTHS):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1]), WIDTHS[:1]
 
