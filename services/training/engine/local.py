@@ -39,7 +39,13 @@ from services.training.engine.runtimes import (
 )
 from services.training.engine.spmd import OnMesh, SpmdRuntime, data_mesh, exchange_for
 from services.training.engine.standing import EpochOutcome, Standing, StandingStore
-from services.training.engine.step import DeviceBatch, TrainState, evaluation, init_state
+from services.training.engine.step import (
+    DeviceBatch,
+    TrainState,
+    evaluation,
+    init_state,
+    mean_loss,
+)
 from services.training.models import LayerList
 from shared.errors import CancelledError, InvalidArgumentError
 
@@ -234,11 +240,8 @@ class _Fit:
         )
 
     def _validation_loss(self, weights: Weights) -> float:
-        total, mass = 0.0, 0.0
-        for plan in plan_in_order(self._valid, self._size):
-            loss, weight = self._evaluate(weights, self._batch(self._valid, plan))
-            total, mass = total + float(loss), mass + float(weight)
-        return total / max(mass, 1e-12)
+        plans = plan_in_order(self._valid, self._size)
+        return mean_loss(self._evaluate, weights, (self._batch(self._valid, p) for p in plans))
 
     def _batch(self, arrays: Arrays, plan: Plan) -> DeviceBatch:
         with numbers(self._config):  # the thread that makes batches has a context of its own

@@ -1,6 +1,6 @@
 """One training step and one evaluation as pure functions, ready to be compiled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -137,3 +137,16 @@ def evaluation(
         return objective(outputs, batch.targets, batch.weights).sum(), batch.weights.sum()
 
     return evaluate
+
+
+def mean_loss(
+    evaluate: Callable[[Weights, DeviceBatch], tuple[Array, Array]],
+    weights: Weights,
+    batches: Iterable[DeviceBatch],
+) -> float:
+    """The mean loss over all rows of the batches, by their weights."""
+    total, mass = 0.0, 0.0
+    for batch in batches:
+        loss, weight = evaluate(weights, batch)
+        total, mass = total + float(loss), mass + float(weight)
+    return total / max(mass, 1e-12)
