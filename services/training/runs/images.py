@@ -101,6 +101,15 @@ def run_images(
     return RunResult(files, manifest)
 
 
+def as_arrays(train: ImageRows, valid: ImageRows, config: ImageRunConfig) -> tuple[Arrays, Arrays]:
+    """Images to learn from, changed anew in each epoch, and images to stop on."""
+    augment = augmentation(config.augment)
+    return (
+        Arrays({"images": train.images}, {"label": train.labels}, augment=augment),
+        Arrays({"images": valid.images}, {"label": valid.labels}),
+    )
+
+
 def _fit(
     layers: LayerList,
     train: ImageRows,
@@ -113,12 +122,7 @@ def _fit(
         return fit(
             layers,
             objective,
-            Arrays(
-                {"images": train.images},
-                {"label": train.labels},
-                augment=augmentation(config.augment),
-            ),
-            Arrays({"images": valid.images}, {"label": valid.labels}),
+            *as_arrays(train, valid, config),
             config.fit_config(),
             seed=config.seed,
             on_epoch=on_epoch,

@@ -34,9 +34,10 @@ from services.training.evaluation.ranking import (
 )
 from services.training.evaluation.tables import calibration_table, lift_table
 from services.training.runs.answer import predict
+from services.training.runs.ensemble import Limits
 from services.training.runs.heads import segments
 from services.training.runs.linear import splits
-from services.training.runs.members import Fitted, Limits
+from services.training.runs.members import Fitted
 from services.training.runs.rows import NumpyArray, Rows, ages_weight
 from services.training.runs.scaling import scale_rows
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from services.training.engine import Arrays, EpochReport, FitResult, Fitter, Pace
 from services.training.engine.standing import StandingStore
-from services.training.models import table
 from services.training.runs import heads
 from services.training.runs.answer import BaseRates, Network, blend, member_outputs, pack
 from services.training.runs.calibration import (
@@ -21,18 +20,14 @@ from services.training.runs.calibration import (
     fit_spend_factor,
 )
 from services.training.runs.config import RunConfig
+from services.training.runs.ensemble import Limits, ensemble_rows
 from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.linear import fit_linear
-from services.training.runs.rows import NumpyArray, Rows, ages_weight, groups, thin
-from services.training.runs.scaling import Scaling, fit_scaling, scale_rows
+from services.training.runs.rows import NumpyArray, Rows, ages_weight
+from services.training.runs.scaling import Scaling, scale_rows
 from services.training.runs.timing import Sample
-from shared.errors import FailedPreconditionError
 
-Limits = tuple[float, float]
 OnEpoch = Callable[[int, EpochReport], None]
-
-LEAST_ROWS = 100
-LEAST_OF_EACH_KIND = 10
 
 _PRIOR_ROWS = 20.0
 """Weight of the eligible users' rate in that of users the question does not fit."""
@@ -75,29 +70,15 @@ def fit_members(
     Raises:
         FailedPreconditionError: There are too few rows, or too few of one kind.
     """
-    fitted = rows.where(rows.eligible)
-    _require_enough(fitted)
-    weights = ages_weight(fitted.as_ofs, config.half_life_days)
-    scaling = fit_scaling(fitted.features)
-    spend_scale = heads.fit_spend_scale(fitted.spend)
-    inputs = scale_rows(fitted.features, scaling)
-    wanted = heads.targets(fitted.spend, limits, spend_scale)
-    layers = config.model_config().build(table(scaling.width), heads.HEADS)
-    group = groups(fitted.user_keys, config.members)
-    run = jax.jit(
-        member_outputs(
-            layers, jnp.array([spend_scale.centre, spend_scale.spread, spend_scale.most])
-        )
-    )
-
+    made = ensemble_rows(rows, limits, config)
+    fitted, inputs, group, weights = made.rows, made.inputs, made.group, made.weights
+    scale = made.spend_scale
+    run = jax.jit(member_outputs(made.layers, jnp.array([scale.centre, scale.spread, scale.most])))
     fits = fits or FreshFits()
-    fitter = Fitter(layers, heads.objective, config.fit_config(min(len(fitted), config.most_rows)))
+    fitter = Fitter(made.layers, heads.objective, made.fit_config)
 
     def fit_one(number: int) -> FitResult:
-        places = np.flatnonzero(group != number)
-        kept, kept_weights = thin(weights[places], fitted.user_keys[places], config.most_rows)
-        train = _arrays(inputs, wanted, places[kept], kept_weights)
-        valid = _arrays(inputs, wanted, group == number, weights[group == number])
+        train, valid = made.train(number), made.valid(number)
 
         def hear(report: EpochReport) -> None:
             on_epoch(number, report)
@@ -106,7 +87,7 @@ def fit_members(
             return fitter.fit(
                 train,
                 valid,
-                seed=config.seed * 1000 + number,
+                seed=made.seed(number),
                 on_epoch=hear,
                 on_pace=on_pace,
                 checkpoints=checkpoints,
@@ -137,9 +118,9 @@ def fit_members(
     calibration = _calibrate(unseen, fitted, limits, weights)
     base = base_rates(rows, limits, config.half_life_days)
     return Fitted(
-        network=Network(layers, config.members, scaling.flagged),
-        weights=pack(members, linear.mean(), scaling, spend_scale, calibration, base),
-        scaling=scaling,
+        network=Network(made.layers, config.members, made.scaling.flagged),
+        weights=pack(members, linear.mean(), made.scaling, scale, calibration, base),
+        scaling=made.scaling,
         base=base,
         best_epochs=tuple(result.best_epoch for result in results),
     )
@@ -208,31 +189,3 @@ def _resized(mask: NumpyArray, size: int) -> NumpyArray:
 
 def _numpy(weights: Mapping[str, Any]) -> dict[str, Any]:
     return {name: np.asarray(value) for name, value in weights.items()}
-
-
-def _arrays(
-    inputs: NumpyArray, wanted: Mapping[str, NumpyArray], chosen: NumpyArray, weights: NumpyArray
-) -> Arrays:
-    return Arrays(
-        {"features": inputs[chosen]},
-        {name: value[chosen] for name, value in wanted.items()},
-        weights,
-    )
-
-
-def _require_enough(rows: Rows) -> None:
-    active = int(rows.is_active.sum())
-    for rule, value, threshold in (
-        ("eligible training rows", len(rows), LEAST_ROWS),
-        ("eligible training rows with an order in the horizon", active, LEAST_OF_EACH_KIND),
-        ("eligible training rows without one", len(rows) - active, LEAST_OF_EACH_KIND),
-    ):
-        if value < threshold:
-            raise FailedPreconditionError(
-                f"too little data to train: {rule} are {value}, at least {threshold} are needed; "
-                "bring in more history or move the as-of date",
-                reason="TOO_LITTLE_DATA",
-                rule=rule,
-                value=value,
-                threshold=threshold,
-            )

@@ -13,11 +13,12 @@ import numpy as np
 from services.training.engine import EpochReport, Pace
 from services.training.runs.card import model_card
 from services.training.runs.config import RunConfig, to_yaml
+from services.training.runs.ensemble import Limits
 from services.training.runs.export import export_programs, signature
 from services.training.runs.judge import judge
 from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.losses import Loss, curves
-from services.training.runs.members import Fitted, Limits, fit_members, sample_of
+from services.training.runs.members import Fitted, fit_members, sample_of
 from services.training.runs.result import RunResult
 from services.training.runs.rows import Rows
 from services.training.runs.timing import Sample
@@ -74,13 +75,13 @@ def run_training(
 
     earlier = dataset.fold(EVALUATION)
     judged, train = _fit(reader, earlier, config, progress, fits)
-    test = _rows(reader, earlier.test_as_ofs)
+    test = read_rows(reader, earlier.test_as_ofs)
     reporter.progress(progress.completed, progress.total, "judging on later time")
     evaluation = judge(
         judged,
         train,
         test,
-        _limits(earlier),
+        limits_of(earlier),
         feature_names=dataset.feature_names,
         horizon_days=dataset.horizon_days,
         half_life_days=config.half_life_days,
@@ -90,7 +91,7 @@ def run_training(
 
     last = dataset.fold(FINAL)
     fitted, rows = _fit(reader, last, config, progress, fits)
-    reporter.fitted(sample_of(fitted, rows, _limits(last), config))
+    reporter.fitted(sample_of(fitted, rows, limits_of(last), config))
     reporter.progress(progress.completed, progress.total, "exporting")
     exported = export_programs(fitted, _spread(rows.features, ROWS_FOR_COMPLETENESS))
     evaluation = {"fold": _fold(earlier, dataset, test), **evaluation}
@@ -165,10 +166,10 @@ class _Progress:
 def _fit(
     reader: DatasetReader, fold: FoldSpec, config: RunConfig, progress: _Progress, fits: Fits
 ) -> tuple[Fitted, Rows]:
-    rows = _rows(reader, fold.train_as_ofs)
+    rows = read_rows(reader, fold.train_as_ofs)
     fitted = fit_members(
         rows,
-        _limits(fold),
+        limits_of(fold),
         config,
         horizon_days=reader.manifest.horizon_days,
         on_epoch=progress.listen(fold.name),
@@ -179,7 +180,12 @@ def _fit(
     return fitted, rows
 
 
-def _rows(reader: DatasetReader, as_ofs: tuple[datetime, ...]) -> Rows:
+def read_rows(reader: DatasetReader, as_ofs: tuple[datetime, ...]) -> Rows:
+    """Rows of these instants with their labels.
+
+    Raises:
+        FailedPreconditionError: The dataset has none.
+    """
     arrays = reader.arrays(as_ofs)
     if arrays.spend_micros is None:
         raise FailedPreconditionError(
@@ -195,7 +201,8 @@ def _rows(reader: DatasetReader, as_ofs: tuple[datetime, ...]) -> Rows:
     )
 
 
-def _limits(fold: FoldSpec) -> Limits:
+def limits_of(fold: FoldSpec) -> Limits:
+    """Between the value segments of a fold."""
     low, high = fold.segment_limits_micros
     return low / 1e6, high / 1e6
 

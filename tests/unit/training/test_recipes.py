@@ -1,0 +1,47 @@
+"""A node makes the same fit of a run that the run itself would carry out."""
+
+import numpy as np
+import pytest
+
+from services.training.engine import FitConfig, Fitter
+from services.training.engine.ps.orders import order_builder
+from services.training.runs.folder import Order, RunFolder
+from services.training.runs.kept import FreshFits
+from services.training.runs.recipes import RECIPES, order_of, parts_for
+from services.training.runs.run import run_training
+from tests.unit.training import shop
+from tests.unit.training.conftest import SMALL, Heard
+
+
+class Noted(FreshFits):
+    """Carries fits out and notes what they gave."""
+
+    def __init__(self):
+        self.results = {}
+
+    def fit(self, name, work, on_epoch):
+        self.results[name] = super().fit(name, work, on_epoch)
+        return self.results[name]
+
+
+def test_a_fit_made_from_its_order_gives_the_bits_of_the_run(reader, tmp_path):
+    noted = Noted()
+    run_training(reader, "customers", SMALL, Heard(), noted)
+    assert sorted(noted.results) == ["evaluation-0", "evaluation-1", "final-0", "final-1"]
+    folder = RunFolder(tmp_path / "run")
+    shop.write(tmp_path / "shop")
+    folder.prepare(Order("customers", str(tmp_path / "shop"), "hash"), SMALL)
+    job = order_builder(RECIPES)(order_of(folder.path, "final-1", 1, {"owners": 2}))
+    again = Fitter(job.layers, job.objective, job.config).fit(job.rows, job.valid, seed=job.seed)
+    for name, values in noted.results["final-1"].parameters.items():
+        np.testing.assert_array_equal(again.parameters[name], values)
+    assert job.sharing.owners == 2
+
+
+@pytest.mark.parametrize(("workers", "parts"), [(1, 1), (2, 2), (3, 4), (7, 8), (128, 128)])
+def test_every_worker_has_a_part_of_each_batch(workers, parts):
+    assert parts_for(FitConfig(batch_size=128), workers) == parts
+
+
+def test_more_workers_than_rows_share_what_there_is():
+    assert parts_for(FitConfig(batch_size=8), 20) == 8
