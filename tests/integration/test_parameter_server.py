@@ -16,7 +16,7 @@ ORDER = {
     "fit": {
         "batch_size": 32,
         "micro_batches": 2,
-        "epochs": 30,
+        "epochs": 60,
         "optimizer": {"kind": "adamw", "clip_norm": None},
     },
     "sharing": {"owners": 2, "schedule": {"kind": "prio", "piece_bytes": 4096}},
@@ -74,9 +74,9 @@ def test_a_killed_servers_part_lives_on(training, expected):
 
 
 def test_a_restarted_coordinator_goes_on_from_the_checkpoint(training, expected, tmp_path):
-    options = ("--checkpoints", tmp_path / "kept", "--every", 0.3)
-    group = training(["both", "both"], 2, 2, *options)
-    group.wait_for(150)
+    kept = tmp_path / "kept"
+    group = training(["both", "both"], 2, 2, "--checkpoints", kept, "--every", 1)
+    group.wait_until(lambda: any(each.name.isdigit() for each in kept.glob("*")))
     group.coordinator.kill()
     group.coordinator.wait()
     group.start_coordinator()

@@ -64,6 +64,11 @@ class Training:
         with self._changed:
             assert self._changed.wait_for(lambda: self._settled >= step, PATIENCE)
 
+    def wait_until(self, is_true):
+        """Return when that is so; asked after every step that is settled."""
+        with self._changed:
+            assert self._changed.wait_for(is_true, PATIENCE)
+
     def result(self):
         """Weights and losses, when the coordinator has ended well."""
         assert self.coordinator.wait(PATIENCE) == 0

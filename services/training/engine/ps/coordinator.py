@@ -141,7 +141,7 @@ class Coordinator:
         first, store = int(standing.state.step), self._checkpoints
         self._start(standing.state)
         while int(standing.state.step) < self._job.total_steps:
-            stop = self._reach_end(lambda: store is not None and store.is_due())
+            stop = self._reach_end(int(standing.state.step))
             state = self._collect(standing.state, stop)
             standing = self._progress.advanced(standing, state)
             if store and store.is_due():
@@ -154,9 +154,14 @@ class Coordinator:
         seconds = self._progress.step_seconds()
         return Outcome(standing.state, losses, seconds, self._tuner.best)
 
-    def _reach_end(self, is_due: Callable[[], bool]) -> int:
+    def _reach_end(self, first: int) -> int:
         """Train on until the end or until a standing is due; the step that is reached."""
-        end = self._queue.steps = self._job.total_steps
+        end, store = self._job.total_steps, self._checkpoints
+        self._queue.steps = end
+
+        def is_due() -> bool:
+            return store is not None and self._queue.settled > first and store.is_due()
+
         self._until(lambda: self._queue.settled >= end or is_due())
         stop = self._queue.steps = min(self._queue.untouched, end)
         self._until(lambda: self._queue.settled >= stop)

@@ -9,7 +9,7 @@ from services.training.engine.ps.in_process import InProcessTransport
 from services.training.engine.ps.job import Job, Order
 from services.training.engine.ps.nodes import Programs, Surroundings, compile_programs, serve, work
 from services.training.engine.ps.transport import Transport
-from services.training.engine.standing import Standing
+from services.training.engine.standing import Standing, StandingStore
 
 ANY = "127.0.0.1:0"
 
@@ -20,11 +20,12 @@ def train_in_threads(
     crew: Crew,
     *,
     programs: Programs = compile_programs,
+    checkpoints: StandingStore | None = None,
     transport: Callable[[], Transport] = InProcessTransport,
 ) -> Outcome:
     """Train to the end with so many workers and servers."""
     network = transport()
-    coordinator = Coordinator("all", {}, job, crew)
+    coordinator = Coordinator("all", {}, job, crew, checkpoints)
     front = network.listen(ANY, coordinator)
 
     def build(_: Order) -> Job:
