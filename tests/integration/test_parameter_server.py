@@ -88,3 +88,10 @@ def test_a_stopped_worker_is_done_without(training, expected):
     group.wait_for(40)
     group.nodes[2].send_signal(signal.SIGSTOP)
     assert_same_bits(group, expected)
+
+
+def test_a_stopped_servers_part_lives_on(training, expected):
+    group = training(["server", "server", "worker", "worker"], 2, 2, "--silence", 4)
+    group.wait_for(40)
+    group.nodes[0].send_signal(signal.SIGSTOP)
+    assert_same_bits(group, expected)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from services.training.engine.fitting import EpochReport
 from services.training.engine.local import numbers
 from services.training.engine.ps.job import Job, Order
 from services.training.engine.ps.messages import Header, Kind, control, said
+from services.training.engine.ps.outcome import Crew, Outcome
 from services.training.engine.ps.progress import Progress
 from services.training.engine.ps.roster import PartLostError, Roster
 from services.training.engine.ps.rules import Rules
@@ -36,37 +38,6 @@ _LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
-class Crew:
-    """The nodes of a group.
-
-    Args:
-        workers: To wait for before the first task is handed out.
-        servers: To wait for before the parameters are divided.
-        patience_seconds: A node that says nothing for so long is lost.
-    """
-
-    workers: int
-    servers: int
-    patience_seconds: float = 15.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a group's training gave.
-
-    Args:
-        losses: Mean loss of each step since the start, or since the state that was resumed from.
-        step_seconds: Time from one settled step to the next.
-        schedule: The fastest one, or the one that was ordered.
-    """
-
-    state: TrainState
-    losses: tuple[float, ...]
-    step_seconds: tuple[float, ...]
-    schedule: Schedule
-
-
-@dataclass(frozen=True)
 class _Event:
     connection: Connection
     header: Header | None
@@ -84,6 +55,7 @@ class Coordinator:
         crew: Nodes to wait for.
         checkpoints: Where standings are kept, and gone on from.
         on_settled: Hears up to which step all updates are done.
+        on_epoch: Hears of epochs when a standing is made, and of those before the one resumed.
     """
 
     def __init__(
@@ -94,9 +66,11 @@ class Coordinator:
         crew: Crew,
         checkpoints: StandingStore | None = None,
         on_settled: Callable[[int], None] = lambda _: None,
+        on_epoch: Callable[[EpochReport], None] = lambda _: None,
     ) -> None:
         self._group, self._order, self._job, self._crew = group, order, job, crew
-        self._checkpoints, self._on_settled = checkpoints, on_settled
+        self._checkpoints = checkpoints
+        self._on_settled, self._on_epoch = on_settled, on_epoch
         self._events: queue.Queue[_Event] = queue.Queue()
         self._heard: dict[Connection, float] = {}
         self._addresses: dict[Connection, str] = {}
@@ -140,23 +114,30 @@ class Coordinator:
     def _train(self, standing: Standing) -> Outcome:
         first, store = int(standing.state.step), self._checkpoints
         self._start(standing.state)
-        while int(standing.state.step) < self._job.total_steps:
-            stop = self._reach_end(int(standing.state.step))
+        told = 0
+        while not standing.has_ended(self._job.config):
+            stop = self._reach_end(standing)
             state = self._collect(standing.state, stop)
             standing = self._progress.advanced(standing, state)
+            for report in standing.history[told:]:
+                self._on_epoch(report)
+            told = len(standing.history)
             if store and store.is_due():
                 store.save(standing)
         if store:
             store.wait()
         for connection in [*self._workers, *self._applicants, *self._addresses]:
             connection.send(*control("stop"))
-        losses = tuple(self._progress.losses[step] for step in range(first, self._job.total_steps))
-        seconds = self._progress.step_seconds()
-        return Outcome(standing.state, losses, seconds, self._tuner.best)
+        steps = range(first, int(standing.state.step))
+        losses = tuple(self._progress.losses[step] for step in steps)
+        return Outcome(standing, losses, self._progress.step_seconds(), self._tuner.best)
 
-    def _reach_end(self, first: int) -> int:
-        """Train on until the end or until a standing is due; the step that is reached."""
-        end, store = self._job.total_steps, self._checkpoints
+    def _reach_end(self, standing: Standing) -> int:
+        """Train on until a standing is due, or the epoch is to be judged; the step reached."""
+        job, store, first = self._job, self._checkpoints, int(standing.state.step)
+        end = job.total_steps
+        if job.valid is not None:
+            end = (standing.epoch + 1) * job.steps_per_epoch
         self._queue.steps = end
 
         def is_due() -> bool:
@@ -274,9 +255,13 @@ class Coordinator:
                 self._queue.give_back(connection)
         if self._addresses.pop(connection, None) is None:
             return
+        followed = self._roster.followed_by(connection)
         for owner in self._roster.lose(connection):
             second = self._roster.firsts[owner]
             second.send(*control("take over", owner=owner))
+        for owner in followed:
+            # One that only stopped has not broken its connections, and would be waited for.
+            self._roster.firsts[owner].send(*control("alone", owner=owner))
 
     def _tell_moved(self) -> None:
         """All owners have a first server again: what the lost one had received is sent anew."""

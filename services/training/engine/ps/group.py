@@ -106,6 +106,13 @@ class ServedGroup:
             second.send(header._replace(priority=_REPLICATION_PRIORITY), body, object())
             self.seconds[owner] = second
 
+    def part_from_second(self, owner: int) -> None:
+        """The second server of an owner is lost, also if it does not know."""
+        with self._lock:
+            second = self.seconds.get(owner)
+        if second is not None:
+            second.drop()  # what then is heard of the loss releases what was held back
+
     def follow(self, header: Header, body: memoryview) -> None:
         """As second server: take over a range from the first."""
         with self._lock, numbers(self.job.config):

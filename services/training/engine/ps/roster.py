@@ -61,6 +61,11 @@ class Roster:
         """The second server is the first now."""
         self.taking.discard(owner)
 
+    def followed_by(self, server: Server) -> list[int]:
+        """Owners whose second server that one is, complete or not."""
+        waiting = [*self.seconds.items(), *self.preparing.items()]
+        return [owner for owner, second in waiting if second == server]
+
     def lose(self, server: Server) -> list[int]:
         """A server is gone: the owners whose second server is to take over.
 

@@ -4,10 +4,11 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from services.training.engine.ps.coordinator import Coordinator, Crew, Outcome
+from services.training.engine.ps.coordinator import Coordinator
 from services.training.engine.ps.in_process import InProcessTransport
 from services.training.engine.ps.job import Job, Order
 from services.training.engine.ps.nodes import Programs, Surroundings, compile_programs, serve, work
+from services.training.engine.ps.outcome import Crew, Outcome
 from services.training.engine.ps.transport import Transport
 from services.training.engine.standing import Standing, StandingStore
 

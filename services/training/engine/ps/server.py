@@ -80,6 +80,8 @@ class Server:
             self._of[connection].loaded(message["owner"])
         elif kind == "complete":
             self._of[connection].complete(message["owner"])
+        elif kind == "alone":
+            self._of[connection].part_from_second(message["owner"])
         elif kind == "take over":
             self._of[connection].take_over(message["owner"])
         elif kind == "collect":
