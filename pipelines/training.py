@@ -93,18 +93,34 @@ def explain(
 
 
 def train(
-    clients: Clients, question: Question, dataset: feature_pb2.Dataset, seed: int, stages: Stages
+    clients: Clients,
+    question: Question,
+    dataset: feature_pb2.Dataset,
+    seed: int,
+    stages: Stages,
+    placement: training_pb2.Placement | None = None,
 ) -> Trained:
-    """Train a version and publish it, or find it as an earlier call trained it."""
+    """Train a version and publish it, or find it as an earlier call trained it.
+
+    Args:
+        clients: Of the services.
+        question: What the model answers.
+        dataset: What it learns from.
+        seed: Of all randomness.
+        stages: Shows how far it has come.
+        placement: Processes that share the work; one process when None.
+    """
     stage = "train"
     stages.show(stage, common_pb2.Progress(message="starting"))
+    nodes = (placement.worker_count, placement.server_count) if placement else ()
     request = training_pb2.CreateTrainingRunRequest(
         model=f"models/{question.name}",
         dataset=dataset.name,
         prediction_files=[question.text],
         seed=seed,
-        request_id=request_id("run", RELEASE, dataset.content_hash, seed, question.text),
+        request_id=request_id("run", RELEASE, dataset.content_hash, seed, question.text, *nodes),
         has_layer_times=True,
+        placement=placement,
     )
     run = clients.train(request, _shown(stages, stage))
     stages.end(stage, run.model_version)

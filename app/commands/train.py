@@ -27,10 +27,29 @@ from shared.config.prediction import shipped_text
 )
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the images; else the file's.")
 @click.option("--seed", default=7, show_default=True, help="Of all randomness in training.")
+@click.option(
+    "--runtime",
+    type=click.Choice(["local", "ps"]),
+    default="local",
+    show_default=True,
+    help="One process, or parameter servers and workers, each a process on a core of its own.",
+)
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that compute.  [default: 2]")
+@click.option(
+    "--servers", type=click.IntRange(1, 64), help="Processes that keep parameters.  [default: 1]"
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be trained; train nothing.")
 @click.pass_obj
 def train(
-    place: Place, prediction: str, data: Path, epochs: int | None, seed: int, dry_run: bool
+    place: Place,
+    prediction: str,
+    data: Path,
+    epochs: int | None,
+    seed: int,
+    runtime: str,
+    workers: int | None,
+    servers: int | None,
+    dry_run: bool,
 ) -> None:
     """Train the model that answers a PREDICTION file, judge it and publish it.
 
@@ -44,21 +63,30 @@ def train(
 
     The same command again finds the same version; another seed or changed data make another.
 
+    With --runtime ps gradients go from workers to parameter servers layer by layer; lost processes
+    are replaced and change nothing in the result.
+
     \b
     Examples:
       oriel train mnist --data ../shared/data --dry-run
       oriel train mnist --data ../shared/data
       oriel train flowers.yaml --data ~/pictures --epochs 5
       oriel train churn_90d
+      oriel train mnist --data ../shared/data --runtime ps --workers 2 --servers 2
     """
     started = time.perf_counter()
+    placement = _placement(runtime, workers, servers)
     question = training.Question.of(_text(prediction, data, epochs))
     with open_session(place.home, "oriel train") as channel:
         clients = Clients(channel)
         with console.stages() as stages:
             dataset = training.prepare(clients, question, stages)
             found = training.explain(clients, question, dataset)
-            trained = None if dry_run else training.train(clients, question, dataset, seed, stages)
+            trained = (
+                None
+                if dry_run
+                else training.train(clients, question, dataset, seed, stages, placement)
+            )
     console.facts([("dataset", dataset.content_hash), *_facts(found)])
     if trained is None:
         layers = [(layer.name, layer.parameter_count) for layer in found.layers]
@@ -72,6 +100,17 @@ def train(
             ("time", f"{time.perf_counter() - started:.0f} s"),
         ]
     )
+
+
+def _placement(
+    runtime: str, workers: int | None, servers: int | None
+) -> training_pb2.Placement | None:
+    """Return the processes of a group; None where one process does everything."""
+    if runtime == "ps":
+        return training_pb2.Placement(worker_count=workers or 2, server_count=servers or 1)
+    if workers is not None or servers is not None:
+        raise click.UsageError("--workers and --servers are for --runtime ps; add it")
+    return None
 
 
 def _text(prediction: str, data: Path, epochs: int | None) -> str:

@@ -16,6 +16,9 @@ from shared.dataset.finished import FinishedDatasets
 from shared.errors import InvalidArgumentError
 from shared.jobs import JobStore
 
+MOST_NODES = 64
+"""Processes of one kind in a group on one machine."""
+
 
 class TrainingServicer(rpc.TrainingServiceServicer):
     """Serves training runs as durable resources.
@@ -50,13 +53,19 @@ class TrainingServicer(rpc.TrainingServiceServicer):
         config = config_of(request.prediction_files, request.seed, self._usual)
         dataset = self._datasets.find(request.dataset)
         _require_answered(request, dataset.predictions)
-        folder = str(dataset.folder)
-        order = Order(model, folder, dataset.content_hash, request.has_layer_times)
+        order = Order(
+            model,
+            str(dataset.folder),
+            dataset.content_hash,
+            request.has_layer_times,
+            *_nodes(request),
+        )
         asked = {
             "model": request.model,
             "dataset": request.dataset,
             "prediction_files": list(request.prediction_files),
             "seed": request.seed,
+            "nodes": [order.workers, order.servers],
         }
         job = self._jobs.submit(
             request.request_id, asked, lambda run: self._training.carry_out(order, config, run)
@@ -102,6 +111,25 @@ def _model(name: str) -> str:
             name=name,
         )
     return model
+
+
+def _nodes(request: pb.CreateTrainingRunRequest) -> tuple[int, int]:
+    """Workers and servers; none where the run's own process computes."""
+    if not request.HasField("placement"):
+        return 0, 0
+    asked = request.placement
+    for field, count in (
+        ("worker_count", asked.worker_count),
+        ("server_count", asked.server_count),
+    ):
+        if not 1 <= count <= MOST_NODES:
+            raise InvalidArgumentError(
+                f"placement.{field} is {count}; it must lie between 1 and {MOST_NODES}",
+                reason="PLACEMENT_INVALID",
+                field=field,
+                value=count,
+            )
+    return asked.worker_count, asked.server_count
 
 
 def _require_answered(

@@ -14,11 +14,10 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
+from services.training.orphans import end_with_parent
+
 EXIT_REFUSED = 3
 """Exit code when error.json says why."""
-
-EXIT_ORPHANED = 4
-"""Exit code when the supervisor went away."""
 
 _COMPILED = ".compiled"
 
@@ -35,13 +34,15 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     """
     run_path = Path(arguments[0])
     channel = _take_stdout()
-    threading.Thread(target=_end_with_supervisor, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
     # Imported here so that a supervisor's death is heeded while JAX is still loading.
+    from services.training.adapters.group import Nodes
+    from services.training.adapters.placed import PlacedFits
     from services.training.runs.folder import RunFolder
     from services.training.runs.image_config import ImageRunConfig
     from services.training.runs.images import run_images
-    from services.training.runs.kept import KeptFits
+    from services.training.runs.kept import Fits, KeptFits
     from services.training.runs.run import run_training
     from shared.dataset import DatasetReader
     from shared.dataset.images import ImageDatasetReader
@@ -52,7 +53,10 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
         order, config = folder.order()
         _prepare_jax(run_path, fits_at_once=1 if isinstance(config, ImageRunConfig) else 2)
         reporter = _Messages(channel, folder, order.has_layer_times)
-        fits = KeptFits(folder.checkpoints_path, folder.identity(), save_seconds)
+        fits: Fits = KeptFits(folder.checkpoints_path, folder.identity(), save_seconds)
+        if order.workers:
+            nodes = Nodes(order.workers, order.servers)
+            fits = PlacedFits(fits, folder, nodes, save_seconds, reporter.pace)
         if isinstance(config, ImageRunConfig):
             images = ImageDatasetReader(order.dataset_folder)
             result = run_images(images, order.model, config, reporter, fits)
@@ -124,12 +128,6 @@ def _take_stdout() -> TextIO:
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return channel
-
-
-def _end_with_supervisor() -> None:
-    while os.read(0, 4096):  # not sys.stdin, whose lock would be held when the process ends
-        pass
-    os._exit(EXIT_ORPHANED)
 
 
 def _prepare_jax(run_path: Path, fits_at_once: int) -> None:

@@ -299,8 +299,8 @@ def test_a_worker_ends_when_its_supervisor_is_killed(tmp_path):
         "from services.training.runs.folder import RunFolder;"
         f"folder = RunFolder(pathlib.Path({str(tmp_path)!r}));"
         "worker = (sys.executable, '-m', 'services.training.worker');"
-        "wait = 'import services.training.worker as w, threading, sys;"
-        " threading.Thread(target=w._end_with_supervisor).start()';"
+        "wait = 'import services.training.orphans as w, threading, sys;"
+        " threading.Thread(target=w.end_with_parent).start()';"
         "Supervisor((sys.executable, '-c', wait)).run(folder, print, lambda: False)"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", code])

@@ -85,5 +85,5 @@ class Training:
     def _listen(self, coordinator):
         for line in coordinator.stdout:
             with self._changed:
-                self._settled = json.loads(line)["settled"]
+                self._settled = json.loads(line).get("settled", self._settled)
                 self._changed.notify_all()

@@ -12,6 +12,7 @@ from services.training.runs import heads
 from services.training.runs.config import RunConfig
 from services.training.runs.rows import NumpyArray, Rows, ages_weight, groups, thin
 from services.training.runs.scaling import Scaling, fit_scaling, scale_rows
+from shared.dataset import FoldSpec
 from shared.errors import FailedPreconditionError
 
 Limits = tuple[float, float]
@@ -95,6 +96,12 @@ class EnsembleRows:
             {name: value[chosen] for name, value in self._targets.items()},
             weights,
         )
+
+
+def limits_of(fold: FoldSpec) -> Limits:
+    """Between the value segments of a fold."""
+    low, high = fold.segment_limits_micros
+    return low / 1e6, high / 1e6
 
 
 def ensemble_rows(rows: Rows, limits: Limits, config: RunConfig) -> EnsembleRows:

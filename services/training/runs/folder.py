@@ -23,12 +23,16 @@ class Order:
         dataset_folder: Where the dataset lies.
         dataset_hash: Of its content.
         has_layer_times: Whether each layer is timed.
+        workers: Processes that compute; 0 when the run's own process does.
+        servers: Processes that keep the parameters.
     """
 
     model: str
     dataset_folder: str
     dataset_hash: str
     has_layer_times: bool = False
+    workers: int = 0
+    servers: int = 0
 
 
 class RunFolder:

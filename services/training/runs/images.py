@@ -14,7 +14,6 @@ from services.training.engine import Arrays, EpochReport, FitResult, Pace, fit
 from services.training.engine.standing import StandingStore
 from services.training.evaluation.pixels import pixel_regression, rows_fitted
 from services.training.models import LayerList
-from services.training.runs.augmentation import augmentation
 from services.training.runs.config import to_yaml
 from services.training.runs.export import PREDICT_FILE, WEIGHTS_FILE, serialized
 from services.training.runs.image_answer import (
@@ -27,6 +26,7 @@ from services.training.runs.image_answer import (
 from services.training.runs.image_card import image_card
 from services.training.runs.image_config import ImageRunConfig, image_layers
 from services.training.runs.image_judge import judge_images
+from services.training.runs.image_rows import as_arrays
 from services.training.runs.kept import Fits, FreshFits, Work
 from services.training.runs.losses import Loss, curves
 from services.training.runs.result import RunResult
@@ -99,15 +99,6 @@ def run_images(
     }
     reporter.progress(total, total, "done")
     return RunResult(files, manifest)
-
-
-def as_arrays(train: ImageRows, valid: ImageRows, config: ImageRunConfig) -> tuple[Arrays, Arrays]:
-    """Images to learn from, changed anew in each epoch, and images to stop on."""
-    augment = augmentation(config.augment)
-    return (
-        Arrays({"images": train.images}, {"label": train.labels}, augment=augment),
-        Arrays({"images": valid.images}, {"label": valid.labels}),
-    )
 
 
 def _fit(

@@ -9,12 +9,12 @@ from services.training.engine import FitConfig
 from services.training.engine.ps.orders import Material, Recipe
 from services.training.runs import heads
 from services.training.runs.config import RunConfig
-from services.training.runs.ensemble import EnsembleRows, ensemble_rows
+from services.training.runs.ensemble import EnsembleRows, ensemble_rows, limits_of
 from services.training.runs.folder import RunFolder
 from services.training.runs.image_answer import objective
 from services.training.runs.image_config import ImageRunConfig, image_layers
-from services.training.runs.images import as_arrays
-from services.training.runs.run import limits_of, read_rows
+from services.training.runs.image_rows import as_arrays
+from services.training.runs.rows import read_rows
 from shared.dataset import DatasetReader
 from shared.dataset.images import ImageDatasetReader
 

@@ -1,9 +1,13 @@
 """Rows of a dataset as training uses them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+
+from shared.dataset import DatasetReader
+from shared.errors import FailedPreconditionError
 
 NumpyArray = np.ndarray[Any, Any]
 
@@ -83,3 +87,24 @@ def thin(weights: NumpyArray, user_keys: NumpyArray, most: int) -> tuple[NumpyAr
     mixed = groups(user_keys + np.arange(len(user_keys), dtype=np.uint64), 2**32)
     kept = np.flatnonzero(mixed / 2**32 < chances)
     return kept, (weights[kept] / chances[kept]).astype(np.float32)
+
+
+def read_rows(reader: DatasetReader, as_ofs: tuple[datetime, ...]) -> Rows:
+    """Rows of these instants with their labels.
+
+    Raises:
+        FailedPreconditionError: The dataset has none.
+    """
+    arrays = reader.arrays(as_ofs)
+    if arrays.spend_micros is None:
+        raise FailedPreconditionError(
+            "the dataset has no labels; build one with purpose TRAINING",
+            reason="DATASET_WITHOUT_LABELS",
+        )
+    return Rows(
+        user_keys=np.asarray(arrays.user_keys),
+        as_ofs=np.asarray(arrays.as_ofs).astype("datetime64[ms]").astype(np.int64),
+        eligible=np.asarray(arrays.eligible, dtype=bool),
+        features=np.asarray(arrays.features, dtype=np.float32),
+        spend=np.asarray(arrays.spend_micros).astype(np.float64) / 1e6,
+    )

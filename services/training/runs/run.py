@@ -13,14 +13,14 @@ import numpy as np
 from services.training.engine import EpochReport, Pace
 from services.training.runs.card import model_card
 from services.training.runs.config import RunConfig, to_yaml
-from services.training.runs.ensemble import Limits
+from services.training.runs.ensemble import limits_of
 from services.training.runs.export import export_programs, signature
 from services.training.runs.judge import judge
 from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.losses import Loss, curves
 from services.training.runs.members import Fitted, fit_members, sample_of
 from services.training.runs.result import RunResult
-from services.training.runs.rows import Rows
+from services.training.runs.rows import Rows, read_rows
 from services.training.runs.timing import Sample
 from shared.dataset import DatasetReader, FoldSpec, Manifest
 from shared.errors import FailedPreconditionError
@@ -178,33 +178,6 @@ def _fit(
         name=fold.name,
     )
     return fitted, rows
-
-
-def read_rows(reader: DatasetReader, as_ofs: tuple[datetime, ...]) -> Rows:
-    """Rows of these instants with their labels.
-
-    Raises:
-        FailedPreconditionError: The dataset has none.
-    """
-    arrays = reader.arrays(as_ofs)
-    if arrays.spend_micros is None:
-        raise FailedPreconditionError(
-            "the dataset has no labels; build one with purpose TRAINING",
-            reason="DATASET_WITHOUT_LABELS",
-        )
-    return Rows(
-        user_keys=np.asarray(arrays.user_keys),
-        as_ofs=np.asarray(arrays.as_ofs).astype("datetime64[ms]").astype(np.int64),
-        eligible=np.asarray(arrays.eligible, dtype=bool),
-        features=np.asarray(arrays.features, dtype=np.float32),
-        spend=np.asarray(arrays.spend_micros).astype(np.float64) / 1e6,
-    )
-
-
-def limits_of(fold: FoldSpec) -> Limits:
-    """Between the value segments of a fold."""
-    low, high = fold.segment_limits_micros
-    return low / 1e6, high / 1e6
 
 
 def _require_training(dataset: Manifest) -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from services.training.engine import FitConfig, OptimizerConfig
 from services.training.engine.layerwise import LayerPrograms
-from services.training.engine.ps.coordinator import Crew
 from services.training.engine.ps.job import Job, Sharing
+from services.training.engine.ps.outcome import Crew
 from services.training.engine.ps.run import train_in_threads
 from services.training.engine.ps.schedule import Schedule
 from services.training.engine.ps.tuning import CANDIDATES

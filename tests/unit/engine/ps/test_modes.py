@@ -6,8 +6,8 @@ import pytest
 
 from services.training.engine import Arrays, FitConfig, OptimizerConfig, predict_fn
 from services.training.engine.layerwise import LayerPrograms
-from services.training.engine.ps.coordinator import Crew
 from services.training.engine.ps.job import Job, Sharing
+from services.training.engine.ps.outcome import Crew
 from services.training.engine.ps.run import train_in_threads
 from services.training.engine.ps.schedule import Schedule
 from services.training.engine.ps.wire import Wire

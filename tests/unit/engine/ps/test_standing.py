@@ -5,8 +5,8 @@ import numpy as np
 
 from services.training.engine import FitConfig, OptimizerConfig
 from services.training.engine.layerwise import LayerPrograms
-from services.training.engine.ps.coordinator import Crew
 from services.training.engine.ps.job import Job, Sharing
+from services.training.engine.ps.outcome import Crew
 from services.training.engine.ps.run import train_in_threads
 from services.training.models import MlpConfig, table
 from tests.support.model_suite import HEADS, loss, random_rows

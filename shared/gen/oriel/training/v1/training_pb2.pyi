@@ -211,6 +211,7 @@ class CreateTrainingRunRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     HAS_LAYER_TIMES_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model to make a version of: models/{model}."""
     dataset: _builtins.str
@@ -225,6 +226,10 @@ class CreateTrainingRunRequest(_message.Message):
     def prediction_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """YAML texts of the prediction files answered, one head each."""
 
+    @_builtins.property
+    def placement(self) -> Global___Placement:
+        """Who computes; one process when unset."""
+
     def __init__(
         self,
         *,
@@ -234,14 +239,43 @@ class CreateTrainingRunRequest(_message.Message):
         seed: _builtins.int = ...,
         request_id: _builtins.str = ...,
         has_layer_times: _builtins.bool = ...,
+        placement: Global___Placement | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["placement", b"placement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "has_layer_times", b"has_layer_times", "model", b"model", "prediction_files", b"prediction_files", "request_id", b"request_id", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "has_layer_times", b"has_layer_times", "model", b"model", "placement", b"placement", "prediction_files", b"prediction_files", "request_id", b"request_id", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateTrainingRunRequest: _TypeAlias = CreateTrainingRunRequest  # noqa: Y015
+
+@_typing.final
+class Placement(_message.Message):
+    """A training group: parameters are kept by servers, gradients computed by workers. Each fit gives
+    the weights that one process with as many micro-batches as there are workers would give.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_COUNT_FIELD_NUMBER: _builtins.int
+    SERVER_COUNT_FIELD_NUMBER: _builtins.int
+    worker_count: _builtins.int
+    """Processes that compute, at least 1."""
+    server_count: _builtins.int
+    """Processes that keep parameters, at least 1."""
+    def __init__(
+        self,
+        *,
+        worker_count: _builtins.int = ...,
+        server_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["server_count", b"server_count", "worker_count", b"worker_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Placement: _TypeAlias = Placement  # noqa: Y015
 
 @_typing.final
 class CreateTrainingRunResponse(_message.Message):
