@@ -86,11 +86,22 @@ class _Version:
         self.placed: Array | None = None
 
     def fill(self, start: int, size: int) -> None:
-        blocks = self._has[start // ALIGNMENT : -(-(start + size) // ALIGNMENT)]
+        blocks = self._has[_blocks(start, size)]
         if size and blocks.all():
             return
         blocks[:] = True
         self.missing = int(self._has.size - np.count_nonzero(self._has))
+
+
+def _blocks(start: int, size: int) -> slice:
+    """The blocks of a piece; a block is never divided between pieces, or it would seem complete.
+
+    Raises:
+        ValueError: The piece does not begin where a block does.
+    """
+    if start % ALIGNMENT:
+        raise ValueError(f"a piece begins at {start}, which is no multiple of {ALIGNMENT}")
+    return slice(start // ALIGNMENT, -(-(start + size) // ALIGNMENT))
 
 
 class ExactArrivals:
@@ -191,9 +202,9 @@ class LatestArrivals:
     def received(self, header: Header, body: memoryview) -> None:
         """Put the piece into the vector."""
         numbers = decode(Wire(header.wire), body, self._dtype)
-        first, end = header.start // ALIGNMENT, -(-(header.start + header.size) // ALIGNMENT)
+        blocks = _blocks(header.start, max(header.size, 1))
         with self._changed:
-            versions = self._versions[header.vector][first : max(end, first + 1)]
+            versions = self._versions[header.vector][blocks]
             if (versions > header.step).any():
                 return
             versions[:] = header.step

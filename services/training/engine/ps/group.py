@@ -84,7 +84,6 @@ class ServedGroup:
 
     def add(self, header: Header, body: memoryview) -> None:
         """Take in a piece of a gradient."""
-        way = _Way(header.size, header.priority)
         with self._lock, numbers(self.job.config):
             gradient = decode(Wire(header.wire), body, self.job.dtype)
             self._losses_of(header.owner).add(header.step, header.part, header.loss)
@@ -92,7 +91,7 @@ class ServedGroup:
                 header.vector, header.start, header.step, header.part, gradient
             )
             for update in updates:
-                self._settle(header.owner, update, way)
+                self._settle(header.owner, update, _Way(update.piece, header.priority))
             if updates:
                 self._tell_settled(header.owner)
 

@@ -19,10 +19,15 @@ Array = jax.Array
 
 @dataclass(frozen=True)
 class Update:
-    """A step that a range has had: the sum that was applied and what came of it."""
+    """A step that a range has had: the sum that was applied and what came of it.
+
+    Args:
+        piece: Numbers in the pieces that it came in; the last one may have been smaller.
+    """
 
     step: int
     total: NumpyArray
+    piece: int
     kept: Kept
 
 
@@ -92,7 +97,7 @@ class Holdings:
         unit.sums[step].add(part, start, numbers)
         updates: list[Update] = []
         while (ready := self._ready(unit, step)) is not None:
-            updates.append(Update(*ready, self._apply(vector, unit, *ready)))
+            updates.append(Update(*ready, self._apply(vector, unit, *ready[:2])))
         return updates
 
     def repeat(self, vector: int, start: int, step: int, total: NumpyArray) -> None:
@@ -142,11 +147,13 @@ class Holdings:
         self._units[vector] = sorted([*others, *cut], key=lambda unit: unit.start)
         return next(unit for unit in cut if unit.start == start)
 
-    def _ready(self, unit: _Unit, step: int) -> tuple[int, NumpyArray] | None:
-        """A step that can be applied now, and its sum."""
+    def _ready(self, unit: _Unit, step: int) -> tuple[int, NumpyArray, int] | None:
+        """A step that can be applied now, its sum and the size of its pieces."""
         next_step = unit.first_missing if self._is_ordered else step
-        total = unit.sums[next_step].total if next_step in unit.sums else None
-        return None if total is None else (next_step, total)
+        if next_step not in unit.sums:
+            return None
+        found = unit.sums[next_step]
+        return None if found.total is None else (next_step, found.total, found.largest_piece)
 
     def _apply(self, vector: int, unit: _Unit, step: int, total: NumpyArray) -> Kept:
         unit.sums.pop(step, None)

@@ -19,6 +19,7 @@ class OrderedSum:
 
     def __init__(self, start: int, size: int, parts: int) -> None:
         self._start, self._size, self._parts = start, size, parts
+        self.largest_piece = 0
         self._next = 0
         self._total: NumpyArray | None = None
         self._waiting: dict[int, _Assembly] = {}
@@ -32,6 +33,7 @@ class OrderedSum:
         """Take in a piece of what a micro-batch gave; `numbers` is not changed, but kept."""
         if part < self._next:
             return
+        self.largest_piece = max(self.largest_piece, len(numbers))
         if part not in self._waiting:
             self._waiting[part] = _Assembly(self._size)
         self._waiting[part].add(start - self._start, numbers)

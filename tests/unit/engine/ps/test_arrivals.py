@@ -148,3 +148,9 @@ def test_a_wait_for_a_step_ends_when_something_else_is_to_be_done_first(arrivals
     with pytest.raises(PreemptedError):
         arrivals.wait(0, 1, lambda: False)
     np.testing.assert_array_equal(arrivals.wait(0, 0, lambda: False), numbers(0, 0))
+
+
+@pytest.mark.parametrize("arrivals", [ExactArrivals(JOB), latest(0)])
+def test_a_piece_that_would_divide_a_block_is_refused(arrivals):
+    with pytest.raises(ValueError, match="no multiple of 16"):
+        deliver(arrivals, 1, 0, 12, 12)

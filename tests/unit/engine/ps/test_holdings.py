@@ -152,3 +152,17 @@ def test_a_range_that_is_loaded_replaces_what_it_overlaps():
     (kept,) = [kept for kept in holdings.values() if kept.vector == VECTOR]
     assert kept.version == 7
     assert jnp.all(kept.values == 1)
+
+
+def test_values_go_out_in_the_pieces_that_gradients_came_in_though_the_last_was_smaller():
+    of = job(clip_norm=0.5)
+    holdings = loaded(of)
+    pieces = pieces_of(0, SIZE, 112)
+    assert pieces[-1].size < 112
+    (update,) = [
+        update
+        for part in range(PARTS)
+        for piece in pieces
+        for update in give(holdings, 0, part, piece)
+    ]
+    assert update.piece == 112

@@ -1,9 +1,11 @@
 """What is kept on the way is what one device would keep, and can be gone on from."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 
-from services.training.engine import FitConfig, OptimizerConfig
+from services.training.engine import FitConfig, Fitter, OptimizerConfig
 from services.training.engine.layerwise import LayerPrograms
 from services.training.engine.ps.job import Job, Sharing
 from services.training.engine.ps.outcome import Crew
@@ -70,3 +72,19 @@ def test_the_last_standing_has_every_epoch_with_its_loss():
         epoch = losses[report.epoch * per_epoch :][:per_epoch]
         assert report.train_loss == np.mean(epoch)
     assert_same_bits(last.best, last.state.weights)
+
+
+def test_rows_to_stop_on_end_it_where_one_device_ends_it():
+    config = replace(CONFIG, epochs=40, patience=1, mode="lean")
+    valid = random_rows(table(6), 24, 1)
+    job = replace(JOB, config=config, valid=valid)
+    alone = Fitter(LAYERS, loss, config).fit(JOB.rows, valid, seed=JOB.seed)
+    outcome = train_in_threads(job, job.start(), Crew(2, 2), programs=lambda _: PROGRAMS)
+    result = outcome.standing.result()
+    assert len(result.history) < 40
+    assert result.best_epoch == alone.best_epoch < len(result.history) - 1
+    assert [report.validation_loss for report in result.history] == [
+        report.validation_loss for report in alone.history
+    ]
+    for name, values in alone.parameters.items():
+        np.testing.assert_array_equal(np.asarray(result.parameters[name]), np.asarray(values))
