@@ -35,8 +35,9 @@ def main(names: Sequence[str] = ()) -> None:
     results = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     cases = dict(results.get("cases", {}))
     for name in dict.fromkeys(case for case, _, _ in bars.values()):
-        peers = {peer for case, peer, _ in BARS.values() if case == name}
-        cases[name] = measure(CASES[name], sorted(peers), ROUNDS)
+        peers = sorted({peer for case, peer, _ in BARS.values() if case == name})
+        against = [way for peer in peers for way in ways(peer, CASES[name])]
+        cases[name] = measure(CASES[name], against, ROUNDS)
         for bar, (case, peer, _) in BARS.items():
             if case == name:
                 print(f"bar {bar} {ratio(cases[name], peer):.3f}", flush=True)
@@ -45,10 +46,9 @@ def main(names: Sequence[str] = ()) -> None:
         write_section("training", table(cases))
 
 
-def measure(case: Case, peers: Sequence[str], rounds: int) -> dict[str, Any]:
-    """The case, every contestant's command, and its rounds."""
-    contestants = [ours(), *(each for peer in peers for each in ways(peer, case))]
-    with started(contestants, case.as_json()) as running:
+def measure(case: Case, against: Sequence[Contestant], rounds: int) -> dict[str, Any]:
+    """The case, and of us and everyone else the command and the rounds."""
+    with started([ours(), *against], case.as_json()) as running:
         answers = interleave(running, rounds)
         commands = {each.name: each.shell for each in running}
     for name, times in answers.items():
