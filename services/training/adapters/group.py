@@ -61,6 +61,7 @@ class NodeGroup:
         self._silence_seconds, self._save_seconds = silence_seconds, save_seconds
         self._said: queue.Queue[tuple[subprocess.Popen[str], Message]] = queue.Queue()
         self._processes: dict[int, subprocess.Popen[str]] = {}
+        self._readers: list[threading.Thread] = []
         self._starts: dict[int, int] = {}
         self._address = "127.0.0.1:0"
 
@@ -86,8 +87,9 @@ class NodeGroup:
                 self._follow(log, on_message)
             finally:
                 for process in self._processes.values():
-                    process.kill()
-                    process.wait()
+                    _part(process)
+                for reader in self._readers:
+                    reader.join()
 
     def _follow(self, log: IO[bytes], on_message: Callable[[Message], None]) -> None:
         """Start everything; the coordinator is place 0, and first, for the others need it."""
@@ -145,8 +147,12 @@ class NodeGroup:
             stderr=log,
             text=True,
         )
+        if place in self._processes:
+            _part(self._processes[place])
         self._processes[place] = process
-        threading.Thread(target=self._read, args=(process,), daemon=True).start()
+        reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        reader.start()
+        self._readers.append(reader)
 
     def _says(self, place: int) -> list[str]:
         """The arguments of a node."""
@@ -163,8 +169,10 @@ class NodeGroup:
 
     def _read(self, process: "subprocess.Popen[str]") -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self._said.put((process, json.loads(line)))
+        with process.stdout:
+            for line in process.stdout:
+                if line.endswith("\n"):  # a killed process may leave half a line
+                    self._said.put((process, json.loads(line)))
 
     def _name(self, place: int) -> str:
         return f"node {place} ({self._nodes.roles()[place - 1]})" if place else "the coordinator"
@@ -174,6 +182,14 @@ class NodeGroup:
         return UnavailableError(
             f"{what}; see {self._folder / 'log.txt'}", reason="TRAINING_NODE_FAILED", log=log
         )
+
+
+def _part(process: "subprocess.Popen[str]") -> None:
+    """Leave nothing of a node behind; its reader closes what it printed to."""
+    process.kill()
+    process.wait()
+    assert process.stdin is not None
+    process.stdin.close()
 
 
 def _pinned(place: int) -> list[str]:

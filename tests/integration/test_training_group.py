@@ -1,0 +1,85 @@
+"""A group of node processes replaces whoever is lost, and its result does not change by a bit."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import psutil
+import pytest
+
+from services.training.adapters.group import NodeGroup, Nodes
+from services.training.adapters.placed import read_result
+from services.training.engine.ps.orders import order_builder
+from services.training.engine.ps.recipes import RECIPES
+from shared.errors import UnavailableError
+from tests.support.reference_training import reference
+
+ORDER = {
+    "recipe": "dense",
+    "arguments": {"widths": [20, 64, 64, 5], "rows": 320},
+    "fit": {
+        "batch_size": 32,
+        "micro_batches": 2,
+        "epochs": 40,
+        "optimizer": {"kind": "adamw", "clip_norm": None},
+    },
+    "sharing": {"owners": 2},
+    "seed": 4,
+}
+
+
+def nodes_with(role):
+    found = psutil.Process().children(recursive=True)
+    return [process for process in found if role in process.cmdline()]
+
+
+class Killer:
+    """Kills a node when training has come so far."""
+
+    def __init__(self, *plan):
+        self.plan, self.settled = list(plan), 0
+
+    def __call__(self, message):
+        self.settled = message.get("settled", self.settled)
+        if self.plan and self.settled >= self.plan[0][0]:
+            _, role, number = self.plan.pop(0)
+            nodes_with(role)[number].kill()
+
+
+@pytest.mark.slow
+def test_whoever_is_killed_the_result_is_that_of_one_device(tmp_path):
+    group = NodeGroup(tmp_path, Nodes(workers=2, servers=2), save_seconds=0.3)
+    killer = Killer((60, "both", 0), (180, "coordinator", 0), (240, "both", 1))
+    group.run(ORDER, killer)
+    assert killer.plan == []
+    state, _ = reference(order_builder(RECIPES)(ORDER))
+    result = read_result(group.result_path)
+    for name, values in state.weights.items():
+        np.testing.assert_array_equal(np.asarray(result.parameters[name]), values)
+    assert len(result.history) == 40
+    assert nodes_with("--role") == []
+
+
+def test_an_order_that_nodes_refuse_is_told_with_what_they_printed(tmp_path):
+    group = NodeGroup(tmp_path, Nodes(workers=1, servers=1), save_seconds=60.0)
+    with pytest.raises(UnavailableError, match="the coordinator ended with code 1") as caught:
+        group.run({**ORDER, "recipe": "dence"}, print)
+    assert "use dense" in caught.value.metadata["log"]
+
+
+def test_nodes_end_when_the_process_that_started_them_dies(tmp_path):
+    code = (
+        "import pathlib, json;"
+        "from services.training.adapters.group import NodeGroup, Nodes;"
+        f"group = NodeGroup(pathlib.Path({str(tmp_path)!r}), Nodes(1, 1), save_seconds=60.0);"
+        f"group.run(json.loads({json.dumps(ORDER)!r}), lambda m: print('settled' in m, flush=True))"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    with starter:
+        assert any(line == "True\n" for line in starter.stdout)
+        nodes = psutil.Process(starter.pid).children(recursive=True)
+        starter.kill()
+        gone, alive = psutil.wait_procs(nodes, timeout=30)
+    assert len(gone) == 2
+    assert alive == []
