@@ -132,3 +132,15 @@ def test_runs_lists_the_run_and_shows_where_its_time_goes(trained, home):
     assert "layers.svg" in shown
     assert "backward ms" in shown
     assert "convolution0" in shown
+
+
+@pytest.mark.slow
+def test_parameter_servers_train_another_version_as_good(trained, home, data):
+    placed = train(home, data, "--runtime", "ps", "--workers", "2", "--servers", "1")
+    assert "models/bars/versions/2" in placed
+    versions = manifest(home, "bars").parents[1]
+    alone, together = (
+        json.loads((versions / number / "evaluation.json").read_text())["metrics"]["model"]
+        for number in "12"
+    )
+    assert together["accuracy"]["value"] == pytest.approx(alone["accuracy"]["value"], abs=0.05)

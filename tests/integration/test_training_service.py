@@ -213,6 +213,11 @@ def refusing(tmp_path_factory, folder):
         ({"prediction_files": ["name: ["]}, InvalidArgumentError, "PREDICTION_FILE_INVALID"),
         ({"seed": -1}, InvalidArgumentError, "SEED_INVALID"),
         (
+            {"placement": pb.Placement(worker_count=2)},
+            InvalidArgumentError,
+            "PLACEMENT_INVALID",
+        ),
+        (
             {"prediction_files": [FILES[0].replace("churn_90d", "other")]},
             InvalidArgumentError,
             "DATASET_FOR_OTHER_PREDICTIONS",
