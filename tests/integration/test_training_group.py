@@ -37,14 +37,14 @@ def nodes_with(role):
 class Killer:
     """Kills a node when training has come so far."""
 
-    def __init__(self, *plan):
-        self.plan, self.settled = list(plan), 0
+    def __init__(self, *plan, act=psutil.Process.kill):
+        self.plan, self.settled, self.act = list(plan), 0, act
 
     def __call__(self, message):
         self.settled = message.get("settled", self.settled)
         if self.plan and self.settled >= self.plan[0][0]:
             _, role, number = self.plan.pop(0)
-            nodes_with(role)[number].kill()
+            self.act(nodes_with(role)[number])
 
 
 @pytest.mark.slow
@@ -59,6 +59,19 @@ def test_whoever_is_killed_the_result_is_that_of_one_device(tmp_path):
         np.testing.assert_array_equal(np.asarray(result.parameters[name]), values)
     assert len(result.history) == 40
     assert nodes_with("--role") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("role", "number"), [("coordinator", 0), ("both", 1)])
+def test_whoever_is_stopped_is_replaced(tmp_path, role, number):
+    group = NodeGroup(tmp_path, Nodes(2, 2), silence_seconds=4.0, save_seconds=0.3)
+    killer = Killer((60, role, number), act=psutil.Process.suspend)
+    group.run(ORDER, killer)
+    assert killer.plan == []
+    state, _ = reference(order_builder(RECIPES)(ORDER))
+    result = read_result(group.result_path)
+    for name, values in state.weights.items():
+        np.testing.assert_array_equal(np.asarray(result.parameters[name]), values)
 
 
 def test_an_order_that_nodes_refuse_is_told_with_what_they_printed(tmp_path):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +23,7 @@ MOST_STARTS = 20
 
 _POLL_SECONDS = 0.2
 _END_SECONDS = 20.0
+_FIRST_WORD_SECONDS = 120.0  # a busy machine takes long to import JAX
 
 Message = Mapping[str, Any]
 
@@ -63,6 +65,7 @@ class NodeGroup:
         self._processes: dict[int, subprocess.Popen[str]] = {}
         self._readers: list[threading.Thread] = []
         self._starts: dict[int, int] = {}
+        self._until: dict[int, float] = {}
         self._address = "127.0.0.1:0"
 
     @property
@@ -94,19 +97,18 @@ class NodeGroup:
     def _follow(self, log: IO[bytes], on_message: Callable[[Message], None]) -> None:
         """Start everything; the coordinator is place 0, and first, for the others need it."""
         self._start(0, log)
-        heard = time.monotonic()
         while True:
             try:
                 process, message = self._said.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 pass
             else:
-                heard = time.monotonic()
+                self._until[process.pid] = time.monotonic() + self._silence_seconds
                 if process is self._processes[0]:
                     self._hear(message, log, on_message)
-            if time.monotonic() - heard > self._silence_seconds:
-                self._processes[0].kill()
-                heard = time.monotonic()
+            for process in self._processes.values():
+                if time.monotonic() > self._until[process.pid]:
+                    process.kill()  # it says every second that it runs, unless it was stopped
             if self._has_ended(log):
                 return
 
@@ -126,14 +128,20 @@ class NodeGroup:
         for place, process in list(self._processes.items()):
             code = process.poll()
             if code == 0 and place == 0:
-                for other in self._processes.values():
-                    other.wait(_END_SECONDS)
+                self._let_end()
                 return True
             if code is not None and code > 0:
                 raise self._failure(f"{self._name(place)} ended with code {code}")
             if code is not None and code < 0:
                 self._start(place, log)
         return False
+
+    def _let_end(self) -> None:
+        """Give nodes time to end by themselves; whoever cannot is killed afterwards."""
+        until = time.monotonic() + _END_SECONDS
+        for process in self._processes.values():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(until - time.monotonic(), 0.0))
 
     def _start(self, place: int, log: IO[bytes]) -> None:
         self._starts[place] = self._starts.get(place, 0) + 1
@@ -150,6 +158,7 @@ class NodeGroup:
         if place in self._processes:
             _part(self._processes[place])
         self._processes[place] = process
+        self._until[process.pid] = time.monotonic() + _FIRST_WORD_SECONDS
         reader = threading.Thread(target=self._read, args=(process,), daemon=True)
         reader.start()
         self._readers.append(reader)
