@@ -7,7 +7,7 @@ STAMP := .venv/.ready
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt protos lock up bench faults golden
+.PHONY: help setup kernels run test lint fmt protos lock up bench faults golden
 
 help: ## print every target
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -20,7 +20,11 @@ $(STAMP): $(LOCK) pyproject.toml Makefile
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes $(LOCK)
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	-$(BIN)/python scripts/build_kernels.py
 	touch $@
+
+kernels: $(STAMP) ## compile training's optional kernels where there is a C++ compiler
+	$(BIN)/python scripts/build_kernels.py
 
 run: setup ## do the main job on the built-in shop simulator, or on ARGS="--events FILE"
 	$(BIN)/oriel run $(ARGS)

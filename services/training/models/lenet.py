@@ -8,6 +8,7 @@ from math import prod, sqrt
 import jax
 import jax.numpy as jnp
 
+from services.training import kernels
 from services.training.models.convolution import (
     by_platform,
     convolve_and_pool,
@@ -98,13 +99,16 @@ def _convolution(number: int, channels: int, filters: int, padding: int) -> Laye
             Parameter("bias", (filters,)),
         )
     )
+    compiled = partial(kernels.convolve_and_pool, padding=padding)
     gemm = partial(convolve_and_pool, padding=padding)
     plain = partial(convolve_and_pool_plain, padding=padding)
 
     def apply(p: Mapping[str, Array], carry: Carry, step: Step) -> Carry:
         dtype = p["weight"].dtype
         x = carry["hidden"] if number else centred(carry["images"], dtype).transpose(3, 1, 2, 0)
-        return {"hidden": by_platform(step, gemm, plain)(x, p["weight"], p["bias"])}
+        trains_compiled = step.is_training and kernels.fits(x, p["weight"])
+        form = compiled if trains_compiled else by_platform(step, gemm, plain)
+        return {"hidden": form(x, p["weight"], p["bias"])}
 
     return stateless(f"convolution{number}", layout, apply)
 

@@ -1,0 +1,5 @@
+"""Compiled kernels that training uses where they were built; without them it uses plain JAX."""
+
+from services.training.kernels.convolution import convolve_and_pool, fits
+
+__all__ = ["convolve_and_pool", "fits"]
