@@ -81,6 +81,11 @@ class Coordinator:
         self._start_number = 0
         self._ranges: list[Kept] = []
 
+    @property
+    def schedule(self) -> Schedule:
+        """The fastest schedule so far, or the one that was ordered."""
+        return self._tuner.best
+
     def room(self, header: Header) -> memoryview:
         """Memory for a message."""
         return memoryview(bytearray(header.body))
@@ -130,7 +135,7 @@ class Coordinator:
             connection.send(*control("stop"))
         steps = range(first, int(standing.state.step))
         losses = tuple(self._progress.losses[step] for step in steps)
-        return Outcome(standing, losses, self._progress.step_seconds(), self._tuner.best)
+        return Outcome(standing, losses, self._progress.step_seconds(), self.schedule)
 
     def _reach_end(self, standing: Standing) -> int:
         """Train on until a standing is due, or the epoch is to be judged; the step reached."""

@@ -29,6 +29,9 @@ class Tuner:
 
     Args:
         first: The first step that is planned.
+
+    Attributes:
+        end: The first step after all trials.
     """
 
     def __init__(self, first: int, candidates: Sequence[Schedule] = CANDIDATES) -> None:
@@ -39,7 +42,7 @@ class Tuner:
         self._last: tuple[int, float] | None = None
         count = len(self._candidates)
         self._warm = first + count * WARM_UP_STEPS
-        self._end = self._warm + ROUNDS * count * TRIAL_STEPS
+        self.end = self._warm + ROUNDS * count * TRIAL_STEPS
 
     @property
     def best(self) -> Schedule:
@@ -57,7 +60,7 @@ class Tuner:
         """All steps before that one are settled at that time."""
         if self._last is not None and step == self._last[0] + 1:
             done = self._last[0]
-            is_trial = self._warm <= done < self._end and (done - self._warm) % TRIAL_STEPS
+            is_trial = self._warm <= done < self.end and (done - self._warm) % TRIAL_STEPS
             if is_trial:
                 self._timed[self.schedule(done)].append(seconds - self._last[1])
         self._last = (step, seconds)
@@ -66,6 +69,6 @@ class Tuner:
     def _plan(self, step: int) -> Schedule:
         if step < self._warm:
             return self._candidates[(step - self._first) // WARM_UP_STEPS]
-        if step < self._end:
+        if step < self.end:
             return self._candidates[(step - self._warm) // TRIAL_STEPS % len(self._candidates)]
         return self.best
