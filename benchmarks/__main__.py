@@ -4,7 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 
-_PARTS = {"__init__", "__main__", "images", "machine", "readme", "synthetic", "peer"}
+_PARTS = {"__init__", "__main__", "images", "machine", "network", "readme", "synthetic", "peer"}
 
 
 def questions() -> list[str]:

@@ -24,7 +24,7 @@ def keep(name: str, answer: dict[str, Any]) -> Path:
     """Write a result with its raw rounds."""
     path = ROOT / "benchmarks" / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    whole = {"machine": machine(), "commit": _commit(), **answer}
+    whole = {"machine": machine(), "commit": commit(), **answer}
     path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     return path
 
@@ -43,7 +43,8 @@ def _cpu() -> str:
     return names[0] if names else platform.machine()
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Short name of what is checked out."""
     command = ["git", "rev-parse", "--short", "HEAD"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return found.stdout.strip()
