@@ -53,7 +53,7 @@ def time_layers(
 
         return call
 
-    programs = LayerPrograms(layers, objective, precision, timed)
+    programs = LayerPrograms(layers, objective, precision, wrap=timed)
     scale = 1.0 / jnp.maximum(batch.weights.sum(), 1e-12)
     for _ in range(repeats + 1):
         passed = programs.forward(weights, batch, scale, jnp.zeros(2, jnp.uint32))

@@ -1,12 +1,12 @@
-"""Forward and backward one layer at a time: a gradient can leave as soon as it exists.
+"""Forward and backward a stage at a time: a gradient can leave as soon as it exists.
 
-Every layer has a forward program, whose result carries all that its backward needs, and a
-backward program. Whoever drives them decides what happens between: `lean` training updates the
-layer at once, a parameter server is sent the gradient. Both compute the same bits, because they
-run the same programs.
+A stage is a run of consecutive layers. It has a forward program, whose result carries all that its
+backward needs, and a backward program. Whoever drives them decides what happens between: `lean`
+training updates the layer at once, a parameter server is sent the gradients. Those with the same
+stages compute the same bits, because they run the same programs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,13 @@ from services.training.engine.layers import (
     layer_key,
     state_key,
 )
+from services.training.engine.stages import Stage, single_layers
 from services.training.engine.step import DeviceBatch
-from services.training.models import Layer, LayerList, Step
+from services.training.models import LayerList, Layout, Parameter, Step
 
 Array = jax.Array
 Tape = Any
-"""What a layer's backward needs of its forward, as a pytree."""
-
+"""What a stage's backward needs of its forward, as a pytree."""
 
 Program = Callable[..., Any]
 Wrap = Callable[[int, str, Program], Program]
@@ -47,11 +47,15 @@ class Forward:
 
 
 class LayerPrograms:
-    """The compiled programs of a model, two for each layer and one for the loss.
+    """The compiled programs of a model: two for each stage and one for the loss.
+
+    A last stage of several layers is one program with the loss, forward and back: nothing has to
+    be kept for its backward.
 
     Args:
-        wrap: (layer number, "forward" or "backward", program) -> what is called in its place, for
-            those who measure.
+        stages: Without, every layer is one.
+        wrap: (stage number, "forward", "backward" or "turn", program) -> what is called in its
+            place, for those who measure.
     """
 
     def __init__(
@@ -59,68 +63,145 @@ class LayerPrograms:
         layers: LayerList,
         objective: Objective,
         precision: Precision,
+        stages: Sequence[Stage] | None = None,
+        *,
         wrap: Wrap = lambda _number, _kind, program: program,
     ) -> None:
         self.layers = layers
+        self.stages = tuple(stages or single_layers(layers))
+        self._states = [_state_keys(layers, stage) for stage in self.stages]
         self._dtype = jnp.dtype(precision)
-        forward = [jax.jit(_forward_of(layer, precision)) for layer in layers]
-        # The first layer's inputs are data: nobody wants their gradient.
-        backward = [jax.jit(_parameters_only), *(jax.jit(_both) for _ in layers[1:])]
-        self._forward = [wrap(number, "forward", each) for number, each in enumerate(forward)]
-        self._backward = [wrap(number, "backward", each) for number, each in enumerate(backward)]
+        passes = [_Pass(layers, stage, precision) for stage in self.stages]
+        turns = len(self.stages[-1].layers) > 1
+        self._turn = (
+            wrap(len(passes) - 1, "turn", jax.jit(passes.pop().turn(objective))) if turns else None
+        )
+        self._forward = [
+            wrap(number, "forward", jax.jit(each.forward)) for number, each in enumerate(passes)
+        ]
+        # The first stage's inputs are data: nobody wants their gradient.
+        self._backward = [
+            wrap(number, "backward", jax.jit(_both if number else _parameters_only))
+            for number in range(len(passes))
+        ]
         self._loss = jax.jit(_loss_of(objective))
 
     def forward(
         self, weights: Mapping[str, Array], part: DeviceBatch, scale: Array, key: Array
     ) -> Forward:
-        """Run all layers; the loss is the micro-batch's sum times `scale`.
+        """Run all stages; the loss is the micro-batch's sum times `scale`.
 
-        `weights` is asked for a layer's vector when the layer runs, and not before.
+        `weights` has a vector for each stage's name and the states of layers. It is asked for
+        those of a stage when the stage runs, and not before.
         """
         carry = cast_floats(part.inputs, self._dtype)
-        tapes, observed = [], {}
-        for number, layer in enumerate(self.layers):
-            state = weights.get(state_key(layer.name), jnp.zeros((0,), jnp.float32))
-            carry, tape, seen = self._forward[number](
-                weights[layer.name], state, carry, key, jnp.uint32(number)
-            )
+        tapes: list[Tape] = []
+        observed: Weights = {}
+        for number, program in enumerate(self._forward):
+            carry, tape, seen = program(*self._given(weights, number), carry, key)
             tapes.append(tape)
-            if layer.state.size:
-                observed[state_key(layer.name)] = seen
-        loss, cotangent = self._loss(carry, part.targets, part.weights, scale)
-        return Forward(tapes, loss, cotangent, observed)
+            observed |= seen
+        if self._turn is None:
+            loss, cotangent = self._loss(carry, part.targets, part.weights, scale)
+            return Forward(tapes, loss, cotangent, observed)
+        given = self._given(weights, len(tapes))
+        loss, tape, seen = self._turn(*given, carry, key, part.targets, part.weights, scale)
+        return Forward([*tapes, tape], loss, {}, observed | seen)
 
     def backward(self, forward: Forward, on_gradient: Callable[[int, Array], None]) -> None:
-        """Go back through the layers; `on_gradient(number, gradient)`, last layer first."""
+        """Go back through the stages; `on_gradient(number, gradient)`, last stage first."""
         cotangent = forward.cotangent
-        for number in reversed(range(len(self.layers))):
-            gradient, cotangent = self.backward_layer(number, forward.tapes, cotangent)
+        for number in reversed(range(len(self.stages))):
+            gradient, cotangent = self.backward_stage(number, forward.tapes, cotangent)
             on_gradient(number, gradient)
 
-    def backward_layer(
+    def backward_stage(
         self, number: int, tapes: list[Tape], cotangent: Outputs
     ) -> tuple[Array, Outputs]:
-        """Gradient of one layer and the cotangent for the one below; the tape is used up."""
-        gradient, below = self._backward[number](tapes.pop(), cotangent)
+        """Gradient of one stage and the cotangent for the one below; the tape is used up."""
+        tape = tapes.pop()
+        gradient, below = (
+            self._backward[number](tape, cotangent) if number < len(self._backward) else tape
+        )
         return gradient, below
 
+    def _given(self, weights: Mapping[str, Array], number: int) -> tuple[Array, Weights]:
+        """The stage's vector, and the states of those layers that have one."""
+        flat = weights[self.stages[number].name]
+        return flat, {key: weights[key] for key in self._states[number]}
 
-def _forward_of(layer: Layer, precision: Precision) -> Callable[..., tuple[Outputs, Tape, Array]]:
-    def run(
-        flat: Array, state: Array, carry: Outputs, key: Array, number: Array
-    ) -> tuple[Outputs, Tape, Array]:
+
+class _Pass:
+    """What the programs of one stage compute."""
+
+    def __init__(self, layers: LayerList, stage: Stage, precision: Precision) -> None:
+        self._layers = {number: layers[number] for number in stage.layers}
+        self._precision = precision
+        # As the arrays within a layer, so that the gradient is laid end to end in one go.
+        self._layout = Layout(
+            tuple(Parameter(each.name, (each.layout.size,)) for each in self._layers.values())
+        )
+
+    def forward(
+        self, flat: Array, states: Weights, carry: Outputs, key: Array
+    ) -> tuple[Outputs, Tape, Weights]:
+        """The carry for the next stage, the tape and what the layers observed."""
         floats, rest = _split_floats(carry)
 
-        def inner(flat: Array, floats: Outputs) -> tuple[Outputs, tuple[Outputs, Array]]:
-            step = Step(True, layer_key(key, number))
-            out, seen = apply_layer(layer, flat, state, {**floats, **rest}, step, precision)
+        def run(flat: Array, floats: Outputs) -> tuple[Outputs, tuple[Outputs, Weights]]:
+            out, seen = self._through(flat, states, {**floats, **rest}, key)
             out_floats, out_rest = _split_floats(out)
             return out_floats, (out_rest, seen)
 
-        out, tape, (out_rest, seen) = jax.vjp(inner, flat, floats, has_aux=True)
+        out, tape, (out_rest, seen) = jax.vjp(run, flat, floats, has_aux=True)
         return {**out, **out_rest}, tape, seen
 
-    return run
+    def turn(self, objective: Objective) -> Callable[..., tuple[Array, Tape, Weights]]:
+        """Forward to the loss and back, as the last stage: its tape is what backward would give."""
+
+        def run(
+            flat: Array,
+            states: Weights,
+            carry: Outputs,
+            key: Array,
+            targets: Outputs,
+            weights: Array,
+            scale: Array,
+        ) -> tuple[Array, Tape, Weights]:
+            floats, rest = _split_floats(carry)
+
+            def loss(flat: Array, floats: Outputs) -> tuple[Array, Weights]:
+                out, seen = self._through(flat, states, {**floats, **rest}, key)
+                return objective(as_outputs(out), targets, weights).sum() * scale, seen
+
+            if 0 in self._layers:  # nobody wants the gradient of data
+                (value, seen), gradient = jax.value_and_grad(loss, has_aux=True)(flat, floats)
+                return value, (gradient, {}), seen
+            (value, seen), tape = jax.value_and_grad(loss, (0, 1), has_aux=True)(flat, floats)
+            return value, tape, seen
+
+        return run
+
+    def _through(
+        self, flat: Array, states: Weights, carry: Outputs, key: Array
+    ) -> tuple[Outputs, Weights]:
+        is_alone = len(self._layers) == 1
+        observed: Weights = {}
+        flats = {} if is_alone else self._layout.unpack(flat)
+        for number, layer in self._layers.items():
+            name = state_key(layer.name)
+            state = states.get(name, jnp.zeros((0,), jnp.float32))
+            step = Step(True, layer_key(key, number))
+            vector = flat if is_alone else flats[layer.name]
+            carry, seen = apply_layer(layer, vector, state, carry, step, self._precision)
+            if layer.state.size:
+                observed[name] = seen
+        return carry, observed
+
+
+def _state_keys(layers: LayerList, stage: Stage) -> list[str]:
+    members = [layers[number] for number in stage.layers]
+    return [state_key(layer.name) for layer in members if layer.state.size]
 
 
 def _loss_of(objective: Objective) -> Callable[..., tuple[Array, Outputs]]:

@@ -94,8 +94,8 @@ class FusedRuntime:
 class LeanRuntime:
     """Layer by layer; each gradient is applied and freed before the next layer's is computed.
 
-    It is also the reference for exactness: one device, the micro-batches in their order, the same
-    programs as every node of the distributed runtimes.
+    One device, the micro-batches in their order: a parameter server that trains layer by layer ends
+    with the same bits.
 
     Args:
         on_gradient: Told a layer's name while its gradient is the only one alive.
@@ -135,7 +135,7 @@ class LeanRuntime:
             name = self._layers[number].name
             total: Array | None = None
             for part, forward in enumerate(passes):
-                gradient, cotangents[part] = self._programs.backward_layer(
+                gradient, cotangents[part] = self._programs.backward_stage(
                     number, forward.tapes, cotangents[part]
                 )
                 total = gradient if total is None else self._add(total, gradient)

@@ -47,7 +47,7 @@ class Feed:
             batch = Batch(taken.inputs, taken.targets, weights)
             wide = widen_batch(batch, job.config)
             scale, key = _scale_and_key(
-                wide.weights, jnp.uint32(job.seed), jnp.int32(step), jnp.int32(number)
+                wide.weights, np.uint32(job.seed), np.int32(step), np.int32(number)
             )
             mine_only = Batch(wide.inputs, wide.targets, wide.weights[mine])
             return Part(to_device(mine_only), scale, key)

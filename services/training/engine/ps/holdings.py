@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from services.training.engine.ps.job import Job
-from services.training.engine.ps.rules import Rules
-from services.training.engine.ps.states import Kept, is_along
+from services.training.engine.ps.rules import Rules, end_to_end, is_along
+from services.training.engine.ps.states import Kept
 from services.training.engine.ps.sums import OrderedSum
 from services.training.engine.rows import NumpyArray
 
@@ -173,18 +173,15 @@ def _overlap(one: _Unit, other: _Unit) -> bool:
 
 
 def _joined(units: list[_Unit]) -> _Unit:
-    """Adjacent units as one; single numbers of optimizer states are the same in all of them."""
+    """Adjacent units as one."""
     first = units[0]
-
-    def join(*leaves: Array) -> NumpyArray:
-        return np.concatenate(leaves) if is_along(leaves[0]) else np.asarray(leaves[0])
 
     previous = [unit.previous for unit in units if unit.previous is not None]
     return _Unit(
         first.start,
         sum(unit.size for unit in units),
-        jax.device_put(join(*(unit.values for unit in units))),
-        jax.tree.map(join, *(unit.optimizer for unit in units)),
+        jax.device_put(end_to_end(*(np.asarray(unit.values) for unit in units))),
+        jax.tree.map(end_to_end, *(jax.tree.map(np.asarray, unit.optimizer) for unit in units)),
         first.version,
         set(first.done),
         previous=np.concatenate(previous) if len(previous) == len(units) else None,

@@ -17,6 +17,7 @@ from services.training.engine.ps.partition import Segment, Vector, partition, ve
 from services.training.engine.ps.schedule import Schedule
 from services.training.engine.ps.wire import Wire
 from services.training.engine.rows import Arrays, plan_epoch
+from services.training.engine.stages import Stage, single_layers, stages_of
 from services.training.engine.standing import Standing
 from services.training.engine.step import TrainState, init_state
 from services.training.models import LayerList
@@ -74,9 +75,14 @@ class Job:
             )
 
     @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """Layers that are computed together; the memory of a `lean` fit is for one at a time."""
+        return single_layers(self.layers) if self.config.mode == "lean" else stages_of(self.layers)
+
+    @cached_property
     def vectors(self) -> tuple[Vector, ...]:
         """What servers keep."""
-        return vectors_of(self.layers, self.config.optimizer)
+        return vectors_of(self.layers, self.stages, self.config.optimizer)
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:

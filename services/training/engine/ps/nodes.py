@@ -24,8 +24,8 @@ _REDIAL_SECONDS = 0.2
 
 
 def compile_programs(job: Job) -> LayerPrograms:
-    """The programs of a job's layers."""
-    return LayerPrograms(job.layers, job.objective, job.config.precision)
+    """The programs of a job's stages."""
+    return LayerPrograms(job.layers, job.objective, job.config.precision, job.stages)
 
 
 @dataclass(frozen=True)

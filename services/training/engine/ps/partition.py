@@ -1,9 +1,11 @@
 """Who owns what: the vectors that servers keep, and each server's segments of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.training.engine.layers import state_key
 from services.training.engine.optimizers import OptimizerConfig, acts_by_element
+from services.training.engine.stages import Stage
 from services.training.models import LayerList
 
 ALIGNMENT = 16
@@ -12,17 +14,17 @@ ALIGNMENT = 16
 
 @dataclass(frozen=True)
 class Vector:
-    """One flat vector kept by servers: a layer's parameters, or its state.
+    """One flat vector kept by servers: the parameters of a stage's layers, or a layer's state.
 
     Args:
-        name: Its key in the weights.
-        layer: The layer's place in the list.
+        name: The stage's, or the state's key in the weights.
+        layers: Places of its layers in the list.
         is_state: Whether it is moved towards what batches showed, instead of by an optimizer.
         is_whole: Whether it must be updated in one piece, by one owner.
     """
 
     name: str
-    layer: int
+    layers: range
     size: int
     is_state: bool
     is_whole: bool
@@ -46,18 +48,23 @@ class Piece:
     size: int
 
 
-def vectors_of(layers: LayerList, optimizer: OptimizerConfig) -> tuple[Vector, ...]:
-    """A layer's parameters and then its state, first layer first.
+def vectors_of(
+    layers: LayerList, stages: Sequence[Stage], optimizer: OptimizerConfig
+) -> tuple[Vector, ...]:
+    """The parameters of a stage and then the states of its layers, first stage first.
 
-    A norm over the layer decides the step of each of its numbers in clipping and in LAMB; then the
-    layer has one owner, because sums of parts would not have the bits of the sum of the whole.
+    A norm over a layer decides the step of each of its numbers in clipping and in LAMB; then its
+    stage has one owner, because sums of parts would not have the bits of the sum of the whole.
     """
     is_whole = not acts_by_element(optimizer)
     vectors = []
-    for number, layer in enumerate(layers):
-        vectors.append(Vector(layer.name, number, layer.layout.size, False, is_whole))
-        if layer.state.size:
-            vectors.append(Vector(state_key(layer.name), number, layer.state.size, True, True))
+    for stage in stages:
+        size = sum(layers[number].layout.size for number in stage.layers)
+        vectors.append(Vector(stage.name, stage.layers, size, False, is_whole))
+        for number in stage.layers:
+            name, size = state_key(layers[number].name), layers[number].state.size
+            if size:
+                vectors.append(Vector(name, range(number, number + 1), size, True, True))
     return tuple(vectors)
 
 
@@ -67,7 +74,9 @@ def partition(vectors: tuple[Vector, ...], owners: int) -> tuple[Segment, ...]:
     Whole vectors go, largest first, to the owner with least. Every other vector is divided among
     the owners by the room that then is left in each, so that all of them work on every layer.
 
-    >>> flat = [Vector("a", 0, 64, False, True), Vector("b", 1, 192, False, False)]
+    >>> flat = [
+    ...     Vector("a", range(1), 64, False, True), Vector("b", range(1, 2), 192, False, False)
+    ... ]
     >>> [(s.vector, s.start, s.size, s.owner) for s in partition(tuple(flat), 2)]
     [(0, 0, 64, 0), (1, 0, 64, 0), (1, 64, 128, 1)]
     """

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,8 @@ import numpy as np
 
 from services.training.engine.ps.job import Job
 from services.training.engine.ps.messages import Header, Kind
-from services.training.engine.ps.rules import Rules
+from services.training.engine.ps.partition import Vector
+from services.training.engine.ps.rules import Rules, end_to_end, is_along
 from services.training.engine.ps.transport import LAST, Connection
 from services.training.engine.rows import NumpyArray
 from services.training.engine.step import TrainState
@@ -30,11 +30,6 @@ class Kept:
     version: int
     values: NumpyArray
     leaves: tuple[NumpyArray, ...] = ()
-
-
-def is_along(leaf: Any) -> bool:
-    """Whether a leaf of an optimizer's state has a number for each number of the range."""
-    return np.ndim(leaf) == 1
 
 
 def send_state(
@@ -68,14 +63,14 @@ def read_state(rules: Rules, header: Header, body: memoryview) -> Kept:
 
 def divided(job: Job, state: TrainState) -> list[tuple[int, Kept]]:
     """The state of a fit as (owner, range), a range for each segment."""
+    wholes = [_whole(job, vector, state) for vector in job.vectors]
     ranges = []
     for segment in job.segments:
-        vector = job.vectors[segment.vector]
         within = slice(segment.start, segment.start + segment.size)
-        values = np.asarray(state.weights[vector.name])[within]
-        leaves = [] if vector.is_state else jax.tree.leaves(state.optimizer[vector.name])
-        cut = tuple(np.asarray(leaf)[within] if is_along(leaf) else leaf for leaf in leaves)
-        kept = Kept(segment.vector, segment.start, int(state.step), values, cut)
+        values, *leaves = [
+            leaf[within] if is_along(leaf) else leaf for leaf in wholes[segment.vector]
+        ]
+        kept = Kept(segment.vector, segment.start, int(state.step), values, tuple(leaves))
         ranges.append((segment.owner, kept))
     return ranges
 
@@ -87,13 +82,34 @@ def joined(job: Job, fresh: TrainState, ranges: Iterable[Kept], step: int) -> Tr
         by_vector.setdefault(kept.vector, []).append(kept)
     weights, optimizer = {}, {}
     for number, vector in enumerate(job.vectors):
-        parts = by_vector[number]
-        weights[vector.name] = jnp.asarray(np.concatenate([part.values for part in parts]))
-        if not vector.is_state:
-            leaves = [
-                jnp.asarray(np.concatenate(column) if is_along(column[0]) else column[0])
-                for column in zip(*(part.leaves for part in parts), strict=True)
-            ]
-            structure = jax.tree.structure(fresh.optimizer[vector.name])
-            optimizer[vector.name] = jax.tree.unflatten(structure, leaves)
+        parts = [[part.values, *part.leaves] for part in by_vector[number]]
+        values, *leaves = [end_to_end(*column) for column in zip(*parts, strict=True)]
+        if vector.is_state:
+            weights[vector.name] = jnp.asarray(values)
+            continue
+        start = 0
+        for name, size in _members(job, vector):
+            within = slice(start, start + size)
+            start += size
+            weights[name] = jnp.asarray(values[within])
+            cut = [jnp.asarray(leaf[within] if is_along(leaf) else leaf) for leaf in leaves]
+            structure = jax.tree.structure(fresh.optimizer[name])
+            optimizer[name] = jax.tree.unflatten(structure, cut)
     return TrainState(weights, optimizer, jnp.asarray(step, jnp.int32))
+
+
+def _whole(job: Job, vector: Vector, state: TrainState) -> list[NumpyArray]:
+    """The values of a vector and the leaves of its optimizer's state, all layers end to end."""
+    if vector.is_state:
+        return [np.asarray(state.weights[vector.name])]
+    columns = [
+        [state.weights[name], *jax.tree.leaves(state.optimizer[name])]
+        for name, _ in _members(job, vector)
+    ]
+    return [end_to_end(*map(np.asarray, column)) for column in zip(*columns, strict=True)]
+
+
+def _members(job: Job, vector: Vector) -> list[tuple[str, int]]:
+    """Name and size of each layer in a vector."""
+    members = [job.layers[number] for number in vector.layers]
+    return [(layer.name, layer.layout.size) for layer in members]

@@ -1,11 +1,8 @@
-"""A worker: takes micro-batches from its group's queue, pushes gradients layer by layer."""
+"""A worker: takes micro-batches from its group's queue, pushes gradients stage by stage."""
 
-import queue
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -27,18 +24,10 @@ from services.training.engine.ps.schedule import Schedule
 from services.training.engine.ps.tasks import Task
 from services.training.engine.ps.transport import Connection, Transport
 from services.training.engine.ps.wire import Encoder, Wire
+from services.training.engine.rows import NumpyArray
 from shared.errors import UnavailableError
 
 Array = jax.Array
-
-
-class _Outgoing(NamedTuple):
-    """What one micro-batch gives to one vector, or its loss; it may still be in computation."""
-
-    assignment: Assignment
-    vector: int | None
-    array: Array
-    loss: Array
 
 
 class Worker:
@@ -46,7 +35,7 @@ class Worker:
 
     Args:
         group: Name of the group that it works for.
-        programs: The layers' programs; workers of one process may share them.
+        programs: The stages' programs; workers of one process may share them.
         arrivals: Where the servers' values come in.
     """
 
@@ -62,7 +51,7 @@ class Worker:
         self._arrivals, self._transport = arrivals, transport
         self._feed = Feed(job)
         self._encoder = Encoder()
-        self._parameters = {v.layer: n for n, v in enumerate(job.vectors) if not v.is_state}
+        self._parameters = [n for n, v in enumerate(job.vectors) if not v.is_state]
         self._states = {v.name: n for n, v in enumerate(job.vectors) if v.is_state}
         self._segments: dict[int, list[Segment]] = {}
         for segment in job.segments:
@@ -120,21 +109,18 @@ class Worker:
         """Compute until stopped: True when training is over, False without a coordinator.
 
         Raises:
-            Exception: What went wrong while a message was received.
+            Exception: What went wrong while computing, or while a message was received.
         """
-        outgoing: queue.Queue[_Outgoing | None] = queue.Queue(16)
-        pusher = threading.Thread(target=self._push_all, args=(outgoing,), name="push", daemon=True)
-        pusher.start()
         with numbers(self._job.config):
             while (assignment := self._assignments.take()) is not None:
                 try:
-                    self._compute(assignment, outgoing)
+                    self._compute(assignment)
                 except PreemptedError:
                     self._assignments.put(assignment)
                 except OvertakenError:
                     self._tell("abandoned", assignment.task)
-        outgoing.put(None)
-        pusher.join()
+                except Exception as error:  # noqa: BLE001 - told to the coordinator, raised below
+                    self._fail(error)
         for link in self._links.values():
             link.close()
         if self._error is not None:
@@ -168,7 +154,8 @@ class Worker:
         self._assignments.close()
         self._arrivals.close()
 
-    def _compute(self, assignment: Assignment, outgoing: "queue.Queue[_Outgoing | None]") -> None:
+    def _compute(self, assignment: Assignment) -> None:
+        """Start all programs of a micro-batch, then send what they give as it comes."""
         task, kind = assignment.task, assignment.schedule.kind
         part = self._feed.part(task.step, task.part)
         is_wanted = partial(self._is_earliest, task.step)
@@ -176,32 +163,17 @@ class Worker:
         if kind != "prio":
             weights = dict(weights)
         passed = self._programs.forward(weights, part.batch, part.scale, part.key)
-        late: list[_Outgoing] = []
-        send = late.append if kind == "end" else outgoing.put
-        for name, seen in passed.observed.items():
-            send(_Outgoing(assignment, self._states[name], seen, passed.loss))
+        given = [(self._states[name], seen) for name, seen in passed.observed.items()]
 
-        def on_gradient(layer: int, array: Array) -> None:
-            send(_Outgoing(assignment, self._parameters[layer], array, passed.loss))
+        def on_gradient(stage: int, array: Array) -> None:
+            given.append((self._parameters[stage], array))
 
         self._programs.backward(passed, on_gradient)
-        for each in late:
-            each.array.block_until_ready()
-        for each in [*late, _Outgoing(assignment, None, passed.loss, passed.loss)]:
-            outgoing.put(each)
-
-    def _push_all(self, outgoing: "queue.Queue[_Outgoing | None]") -> None:
-        """Send what was computed, in the order of its computation."""
-        while (entry := outgoing.get()) is not None:
-            if self._error is not None:
-                continue
-            try:
-                if entry.vector is None:
-                    self._tell("done", entry.assignment.task)
-                else:
-                    self._push(entry, entry.vector)
-            except Exception as error:  # noqa: BLE001 - raised again by `run`
-                self._fail(error)
+        if kind == "end":
+            jax.block_until_ready(given)
+        for vector, array in given:
+            self._push(assignment, vector, np.asarray(array), float(passed.loss))
+        self._tell("done", task)
 
     def _is_earliest(self, step: int) -> bool:
         return not self._assignments.has_before(step)
@@ -210,10 +182,9 @@ class Worker:
         if self._coordinator is not None:
             self._coordinator.send(*control(kind, step=task.step, part=task.part))
 
-    def _push(self, entry: _Outgoing, vector: int) -> None:
-        """Send each owner its part of a vector's gradient, as soon as it is computed."""
-        schedule, task = entry.assignment.schedule, entry.assignment.task
-        flat, loss = np.asarray(entry.array), np.asarray(entry.loss).item()
+    def _push(self, assignment: Assignment, vector: int, flat: NumpyArray, loss: float) -> None:
+        """Send each owner its part of what a micro-batch gives to a vector."""
+        schedule, task = assignment.schedule, assignment.task
         size = schedule.piece(flat.itemsize)
         wire = Wire.FLOAT32 if self._job.vectors[vector].is_state else self._job.sharing.wire
         for segment in self._segments[vector]:

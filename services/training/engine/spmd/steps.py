@@ -122,7 +122,7 @@ class _Share:
         for number in reversed(range(len(self._programs.layers))):
             gradients = []
             for part, forward in enumerate(passes):
-                gradient, cotangents[part] = self._programs.backward_layer(
+                gradient, cotangents[part] = self._programs.backward_stage(
                     number, forward.tapes, cotangents[part]
                 )
                 gradients.append(gradient)

@@ -20,7 +20,7 @@ from services.training.models import MlpConfig, table
 from tests.support.model_suite import HEADS, loss, random_rows
 
 LAYERS = MlpConfig(width=8, blocks=1).build(table(4), HEADS)
-CONFIG = FitConfig(batch_size=8, optimizer=OptimizerConfig(clip_norm=None))
+CONFIG = FitConfig(batch_size=8, mode="lean", optimizer=OptimizerConfig(clip_norm=None))
 JOB = Job(LAYERS, loss, random_rows(table(4), 8, 0), CONFIG, 0)
 SIZES = [vector.size for vector in JOB.vectors]
 PATIENCE = 20

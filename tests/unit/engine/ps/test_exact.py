@@ -14,6 +14,7 @@ from services.training.engine.ps.run import train_in_threads
 from services.training.engine.ps.schedule import Schedule
 from services.training.engine.ps.tuning import CANDIDATES
 from services.training.engine.rows import Arrays
+from services.training.engine.stages import stages_of
 from services.training.engine.standing import Standing
 from services.training.models import MlpConfig, registered, table
 from tests.support.model_suite import HEADS, loss, random_rows, subject
@@ -46,7 +47,15 @@ def test_every_model_ends_with_the_bits_of_one_device(name):
 
 
 LAYERS = MlpConfig(width=16, blocks=1, dropout=0.2).build(table(6), HEADS)
-PROGRAMS = {kind: LayerPrograms(LAYERS, loss, kind) for kind in ("float32", "float64")}
+PROGRAMS = {
+    (kind, mode): LayerPrograms(LAYERS, loss, kind, stages_of(LAYERS) if mode == "fused" else None)
+    for kind in ("float32", "float64")
+    for mode in ("fused", "lean")
+}
+
+
+def programs(job):
+    return PROGRAMS[job.config.precision, job.config.mode]
 
 
 def small_job(optimizer, parts, sharing, **config):
@@ -60,11 +69,11 @@ def small_job(optimizer, parts, sharing, **config):
 
 @pytest.fixture(scope="module")
 def expected():
-    """The reference by optimizer and number of micro-batches, computed once."""
+    """The reference by optimizer, number of micro-batches and mode, computed once."""
     known = {}
 
     def state_and_losses(job):
-        key = (job.config.optimizer, job.config.micro_batches)
+        key = (job.config.optimizer, job.config.micro_batches, job.config.mode)
         if key not in known:
             known[key] = reference(job)
         return known[key]
@@ -81,16 +90,15 @@ def expected():
     workers=st.integers(1, 3),
     kind=st.sampled_from(["end", "wfbp", "prio"]),
     piece_bytes=st.sampled_from([64, 320, 1 << 18]),
+    mode=st.sampled_from(["fused", "lean"]),
 )
 def test_any_division_of_the_work_gives_the_bits_of_one_device(
-    expected, optimizer, parts, owners, servers, workers, kind, piece_bytes
+    expected, optimizer, parts, owners, servers, workers, kind, piece_bytes, mode
 ):
     sharing = Sharing(owners=owners, schedule=Schedule(kind, piece_bytes))
-    job = small_job(optimizer, parts, sharing, epochs=2)
+    job = small_job(optimizer, parts, sharing, epochs=2, mode=mode)
     state, losses = expected(job)
-    outcome = train_in_threads(
-        job, job.start(), Crew(workers, servers), programs=lambda _: PROGRAMS["float32"]
-    )
+    outcome = train_in_threads(job, job.start(), Crew(workers, servers), programs=programs)
     assert_same_bits(outcome.state, state)
     assert list(outcome.losses) == losses
 
@@ -99,7 +107,7 @@ def test_in_float64_two_hundred_steps_agree_to_nine_digits():
     job = small_job("adamw", 2, Sharing(owners=2), epochs=100, precision="float64")
     assert job.total_steps == 200
     state, _ = reference(job)
-    outcome = train_in_threads(job, job.start(), Crew(2, 2), programs=lambda _: PROGRAMS["float64"])
+    outcome = train_in_threads(job, job.start(), Crew(2, 2), programs=programs)
     for name, values in state.weights.items():
         assert outcome.state.weights[name].dtype == np.float64
         np.testing.assert_allclose(outcome.state.weights[name], values, rtol=1e-9, atol=1e-9)
@@ -108,7 +116,7 @@ def test_in_float64_two_hundred_steps_agree_to_nine_digits():
 def test_trying_schedules_changes_no_bit():
     job = small_job("adamw", 2, Sharing(owners=2, schedule=None), epochs=45)
     state, losses = reference(job)
-    outcome = train_in_threads(job, job.start(), Crew(2, 2), programs=lambda _: PROGRAMS["float32"])
+    outcome = train_in_threads(job, job.start(), Crew(2, 2), programs=programs)
     assert_same_bits(outcome.state, state)
     assert list(outcome.losses) == losses
     assert outcome.schedule in CANDIDATES
@@ -122,7 +130,7 @@ def test_training_goes_on_from_a_state_with_another_number_of_nodes():
         whole,
         Standing(half, half.weights, epoch=1),
         Crew(3, 3),
-        programs=lambda _: PROGRAMS["float32"],
+        programs=programs,
     )
     assert_same_bits(outcome.state, state)
     assert list(outcome.losses) == losses[whole.steps_per_epoch :]

@@ -11,6 +11,7 @@ from services.training.engine.layerwise import LayerPrograms
 from services.training.engine.ps.coordinator import Coordinator
 from services.training.engine.ps.in_process import InProcessTransport
 from services.training.engine.ps.job import Job, Sharing
+from services.training.engine.ps.nodes import Attendance
 from services.training.engine.ps.outcome import Crew
 from services.training.engine.ps.run import train_in_threads
 from services.training.engine.ps.schedule import Schedule
@@ -21,7 +22,11 @@ from tests.support.reference_training import reference
 
 LAYERS = MlpConfig(width=16, blocks=1, dropout=0.2).build(table(6), HEADS)
 CONFIG = FitConfig(
-    batch_size=12, micro_batches=3, epochs=4, optimizer=OptimizerConfig(clip_norm=None)
+    batch_size=12,
+    micro_batches=3,
+    epochs=4,
+    mode="lean",  # every layer has programs of its own, so there are more moments to be lost at
+    optimizer=OptimizerConfig(clip_norm=None),
 )
 
 
@@ -55,7 +60,7 @@ class Network:
         servers = [a for a, receiver in self._listeners.items() if isinstance(receiver, Server)]
         address = servers[number % len(servers)]
         for to, receiver, connection in list(self._made):
-            if to == address or receiver is self._listeners[address]:
+            if to == address or _node(receiver) is self._listeners[address]:
                 connection.drop()
 
     def cut_off_worker(self, number):
@@ -66,9 +71,13 @@ class Network:
         workers = [
             connection
             for to, receiver, connection in self._made
-            if to == front and not isinstance(receiver, Server)
+            if to == front and not isinstance(_node(receiver), Server)
         ]
         workers[-1 - number % 2].drop()
+
+
+def _node(receiver):
+    return receiver.server if isinstance(receiver, Attendance) else receiver
 
 
 class Sabotage:
@@ -103,7 +112,7 @@ CALLS = 2 * len(LAYERS) * CONFIG.micro_batches * job().total_steps
 def train_with_losses(of, calls, act):
     network = Network()
     sabotage = Sabotage(calls, lambda: act(network))
-    programs = LayerPrograms(LAYERS, loss, "float32", sabotage.wrap)
+    programs = LayerPrograms(LAYERS, loss, "float32", wrap=sabotage.wrap)
     outcome = train_in_threads(
         of, of.start(), Crew(2, 3), programs=lambda _: programs, transport=lambda: network
     )

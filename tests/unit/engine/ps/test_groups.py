@@ -12,13 +12,14 @@ from services.training.engine.ps.coordinator import Coordinator, Crew
 from services.training.engine.ps.in_process import InProcessTransport
 from services.training.engine.ps.job import Job, Sharing
 from services.training.engine.ps.nodes import Surroundings, serve, work
+from services.training.engine.stages import stages_of
 from services.training.models import MlpConfig, table
 from tests.support.model_suite import HEADS, loss, random_rows
 from tests.support.reference_training import reference
 
 ANY = "127.0.0.1:0"
 LAYERS = MlpConfig(width=16, blocks=1).build(table(6), HEADS)
-PROGRAMS = LayerPrograms(LAYERS, loss, "float32")
+PROGRAMS = LayerPrograms(LAYERS, loss, "float32", stages_of(LAYERS))
 
 
 def job(seed, epochs):

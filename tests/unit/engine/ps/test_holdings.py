@@ -22,11 +22,12 @@ STEPS, PARTS, VECTOR = 4, 2, 1
 SIZE = LAYERS[VECTOR].layout.size
 
 
-def job(staleness=0, clip_norm=None):
+def job(staleness=0, clip_norm=None, mode="lean"):
     config = FitConfig(
         batch_size=4,
         micro_batches=PARTS,
         epochs=STEPS,
+        mode=mode,
         optimizer=OptimizerConfig(clip_norm=clip_norm),
     )
     return Job(LAYERS, loss, random_rows(table(4), 4, 0), config, 0, Sharing(1, staleness))
@@ -127,8 +128,9 @@ def test_the_values_of_one_update_ago_are_kept_for_who_must_compute_again(histor
         np.testing.assert_array_equal(joined_values, history[None][version])
 
 
-def test_a_state_divided_and_joined_is_the_same_state():
-    of = job()
+@pytest.mark.parametrize("mode", ["lean", "fused"])
+def test_a_state_divided_and_joined_is_the_same_state(mode):
+    of = job(mode=mode)
     fresh = of.start().state
     again = joined(of, fresh, [kept for _, kept in divided(of, fresh)], 0)
     assert jax.tree.structure(again) == jax.tree.structure(fresh)

@@ -11,6 +11,7 @@ from services.training.engine.ps.outcome import Crew
 from services.training.engine.ps.run import train_in_threads
 from services.training.engine.ps.schedule import Schedule
 from services.training.engine.ps.wire import Wire
+from services.training.engine.stages import stages_of
 from services.training.models import HeadSpec, MlpConfig, table
 
 LAYERS = MlpConfig(width=16, blocks=1).build(table(5), (HeadSpec("active", 1),))
@@ -35,7 +36,7 @@ def rows(count, seed):
     return Arrays({"features": features}, {"active": labels.astype(np.float32)})
 
 
-PROGRAMS = LayerPrograms(LAYERS, log_loss, "float32")
+PROGRAMS = LayerPrograms(LAYERS, log_loss, "float32", stages_of(LAYERS))
 
 
 def accuracy(sharing):

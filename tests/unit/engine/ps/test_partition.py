@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from services.training.engine.optimizers import OptimizerConfig
 from services.training.engine.ps.partition import Vector, partition, pieces_of, vectors_of
 from services.training.engine.ps.schedule import Schedule
+from services.training.engine.stages import stages_of
 from services.training.models import MlpConfig, table
 from tests.support.model_suite import HEADS
 
 VECTORS = st.lists(st.tuples(st.integers(0, 5000), st.booleans()), min_size=1, max_size=12).map(
     lambda drawn: tuple(
-        Vector(f"layer{number}", number, size, False, is_whole)
+        Vector(f"layer{number}", range(number, number + 1), size, False, is_whole)
         for number, (size, is_whole) in enumerate(drawn)
     )
 )
@@ -35,7 +36,7 @@ def test_segments_cover_every_vector_once_and_wholes_stay_whole(vectors, owners)
 
 @given(st.lists(st.integers(1000, 5000), min_size=1, max_size=12), st.integers(1, 5))
 def test_owners_have_equal_shares_where_vectors_may_be_cut(sizes, owners):
-    vectors = tuple(Vector(str(size), 0, size, False, False) for size in sizes)
+    vectors = tuple(Vector(str(size), range(1), size, False, False) for size in sizes)
     loads = [0] * owners
     for segment in partition(vectors, owners):
         loads[segment.owner] += segment.size
@@ -61,9 +62,12 @@ def test_no_owner_has_more_than_its_share_and_the_largest_whole(vectors, owners)
         (OptimizerConfig(kind="lamb", clip_norm=None), True),
     ],
 )
-def test_a_layer_whose_norm_counts_is_not_cut(optimizer, is_whole):
-    vectors = vectors_of(MlpConfig(width=8, blocks=1).build(table(4), HEADS), optimizer)
-    assert [vector.name for vector in vectors] == ["stem", "block0", "heads"]
+def test_a_stage_with_layers_whose_norms_count_is_not_cut(optimizer, is_whole):
+    layers = MlpConfig(width=8, blocks=1).build(table(4), HEADS)
+    sizes = [layer.layout.size for layer in layers]
+    vectors = vectors_of(layers, stages_of(layers, numbers=sizes[0] + sizes[1]), optimizer)
+    assert [vector.name for vector in vectors] == ["stem+block0", "heads"]
+    assert [vector.size for vector in vectors] == [sizes[0] + sizes[1], sizes[2]]
     assert {vector.is_whole for vector in vectors} == {is_whole}
 
 

@@ -10,6 +10,7 @@ from services.training.engine.layerwise import LayerPrograms
 from services.training.engine.ps.job import Job, Sharing
 from services.training.engine.ps.outcome import Crew
 from services.training.engine.ps.run import train_in_threads
+from services.training.engine.stages import stages_of
 from services.training.models import MlpConfig, table
 from tests.support.model_suite import HEADS, loss, random_rows
 from tests.support.reference_training import reference
@@ -19,7 +20,7 @@ CONFIG = FitConfig(
     batch_size=12, micro_batches=2, epochs=3, optimizer=OptimizerConfig(clip_norm=None)
 )
 JOB = Job(LAYERS, loss, random_rows(table(6), 36, 0), CONFIG, 5, Sharing(owners=2))
-PROGRAMS = LayerPrograms(LAYERS, loss, "float32")
+PROGRAMS = LayerPrograms(LAYERS, loss, "float32", stages_of(LAYERS))
 
 
 class Memory:
@@ -79,7 +80,7 @@ def test_rows_to_stop_on_end_it_where_one_device_ends_it():
     valid = random_rows(table(6), 24, 1)
     job = replace(JOB, config=config, valid=valid)
     alone = Fitter(LAYERS, loss, config).fit(JOB.rows, valid, seed=JOB.seed)
-    outcome = train_in_threads(job, job.start(), Crew(2, 2), programs=lambda _: PROGRAMS)
+    outcome = train_in_threads(job, job.start(), Crew(2, 2))
     result = outcome.standing.result()
     assert len(result.history) < 40
     assert result.best_epoch == alone.best_epoch < len(result.history) - 1
