@@ -8,15 +8,14 @@ from statistics import median
 from typing import Any
 
 from services.training.engine.fitting import EpochReport
-from services.training.engine.local import numbers
+from services.training.engine.ps.collection import Collection
 from services.training.engine.ps.job import Job, Order
 from services.training.engine.ps.messages import Header, Kind, control, said
 from services.training.engine.ps.outcome import Crew, Outcome
 from services.training.engine.ps.progress import Progress
 from services.training.engine.ps.roster import PartLostError, Roster
-from services.training.engine.ps.rules import Rules
 from services.training.engine.ps.schedule import Schedule
-from services.training.engine.ps.states import Kept, divided, joined, read_state, send_state
+from services.training.engine.ps.states import divided, send_state
 from services.training.engine.ps.tasks import Task, TaskQueue
 from services.training.engine.ps.transport import LAST, Connection
 from services.training.engine.ps.tuning import CANDIDATES, Tuner
@@ -73,13 +72,15 @@ class Coordinator:
         self._on_settled, self._on_epoch = on_settled, on_epoch
         self._events: queue.Queue[_Event] = queue.Queue()
         self._heard: dict[Connection, float] = {}
+        self._parted: set[Connection] = set()
+        self._looked = time.monotonic()
         self._addresses: dict[Connection, str] = {}
         self._roster = Roster(job.owners, job.sharing.has_seconds)
         self._applicants: list[Connection] = []
         self._workers: list[Connection] = []
         self._has_started = False
         self._start_number = 0
-        self._ranges: list[Kept] = []
+        self._collection = Collection(job)
 
     @property
     def schedule(self) -> Schedule:
@@ -92,6 +93,8 @@ class Coordinator:
 
     def received(self, connection: Connection, header: Header, body: memoryview) -> None:
         """Queue a message for `run`."""
+        if connection in self._heard:
+            self._heard[connection] = time.monotonic()
         self._events.put(_Event(connection, header, body))
 
     def lost(self, connection: Connection, error: Exception | None) -> None:
@@ -113,7 +116,7 @@ class Coordinator:
                 return self._train(kept or start)
             except PartLostError:
                 # They come back by themselves and are told everything anew.
-                for worker in [*self._workers, *self._applicants]:
+                for worker in set(self._heard) - set(self._addresses):
                     self._forget(worker)
 
     def _train(self, standing: Standing) -> Outcome:
@@ -131,7 +134,7 @@ class Coordinator:
                 store.save(standing)
         if store:
             store.wait()
-        for connection in [*self._workers, *self._applicants, *self._addresses]:
+        for connection in list(self._heard):
             connection.send(*control("stop"))
         steps = range(first, int(standing.state.step))
         losses = tuple(self._progress.losses[step] for step in steps)
@@ -165,13 +168,15 @@ class Coordinator:
         self._has_started, self._moved_on = False, time.monotonic()
         self._start_number += 1
         self._helped: set[Task] = set()
+        self._collection.cancel()
         self._roster.release()
         self._until(lambda: len(self._roster.servers) >= self._crew.servers)
         self._roster.assign()
         for connection in self._roster.servers:
             self._open_server(connection)
         for owner, kept in divided(job, state):
-            send_state(self._roster.firsts[owner], owner, kept)
+            # With a key it never waits, not even for a server that stopped.
+            send_state(self._roster.firsts[owner], owner, kept, key=object())
         for owner, server in self._roster.firsts.items():
             header, body = control("loaded", owner=owner)
             # After the ranges: of their priority.
@@ -196,15 +201,16 @@ class Coordinator:
             raise event.error
         if event.header is None:
             self._forget(connection)
+            self._parted.discard(connection)
             return
-        self._heard[connection] = time.monotonic()
+        if connection in self._parted:
+            return  # what was still waiting to be read
+        self._heard.setdefault(connection, time.monotonic())
         if event.header.kind == Kind.STATE:
-            with numbers(self._job.config):
-                rules = Rules(self._job)
-                self._ranges.append(read_state(rules, event.header, event.body))
+            self._collection.take(event.header, event.body)
             return
         message = said(event.body)
-        if message["type"] in ("serve", "opened", "settled", "second", "taken"):
+        if message["type"] in ("serve", "opened", "settled", "second", "parted", "taken"):
             self._hear_server(connection, message)
         else:
             self._hear_worker(connection, message)
@@ -228,10 +234,15 @@ class Coordinator:
                 self._settle(message["owner"], message["step"])
         elif kind == "second":
             roster.prepared(message["owner"], connection)
+        elif kind == "parted":
+            if roster.firsts.get(message["owner"]) is connection:
+                roster.part(message["owner"])
+                connection.send(*control("alone", owner=message["owner"]))
         elif kind == "taken":
             roster.taken(message["owner"])
             if not roster.taking:
                 self._tell_moved()
+                self._collection.repeat(roster.firsts.values())
 
     def _hear_worker(self, connection: Connection, message: Mapping[str, Any]) -> None:
         kind = message["type"]
@@ -239,6 +250,8 @@ class Coordinator:
             self._applicants.append(connection)
         elif kind == "ready":
             self._workers.append(connection)
+            if not self._roster.taking:  # servers may have changed since it was told of them
+                connection.send(*control("moved", owners=self._owner_addresses()))
         elif kind == "done":
             self._queue.finish(Task(message["step"], message["part"]))
         elif kind == "abandoned":
@@ -253,6 +266,7 @@ class Coordinator:
     def _forget(self, connection: Connection) -> None:
         """A node is lost: its work goes to others."""
         self._heard.pop(connection, None)
+        self._parted.add(connection)
         connection.drop()
         for waiting in (self._workers, self._applicants):
             if connection in waiting:
@@ -277,6 +291,10 @@ class Coordinator:
     def _look_around(self) -> None:
         """Part from the silent, find second servers, help stragglers."""
         now = time.monotonic()
+        if now - self._looked > self._crew.patience_seconds / 2:
+            # It was this process that stood still; nobody could be heard meanwhile.
+            self._heard = dict.fromkeys(self._heard, now)
+        self._looked = now
         for connection, heard in list(self._heard.items()):
             if now - heard > self._crew.patience_seconds:
                 self._forget(connection)
@@ -362,22 +380,9 @@ class Coordinator:
 
     def _collect(self, like: TrainState, step: int) -> TrainState:
         """The whole state from the servers, when all of it has had that many steps."""
-        wanted = sum(max(vector.size, 1) for vector in self._job.vectors)
-
-        def collected() -> int:
-            return sum(max(len(kept.values), 1) for kept in self._ranges)
-
-        self._ask_for_states()
-        self._until(lambda: collected() >= wanted)
-        with numbers(self._job.config):
-            state = joined(self._job, like, self._ranges, step)
-        self._ranges = []
-        return state
-
-    def _ask_for_states(self) -> None:
-        self._ranges = []
-        for connection in set(self._roster.firsts.values()):
-            connection.send(*control("collect"))
+        self._collection.open(self._roster.firsts.values())
+        self._until(lambda: self._collection.is_whole)
+        return self._collection.close(like, step)
 
 
 def _candidates(job: Job) -> tuple[Schedule, ...]:

@@ -60,14 +60,17 @@ class ServedGroup:
                 self._publish_all(owner, [worker])
 
     def dismiss(self, connection: Connection) -> None:
-        """That peer is gone; nothing waits for it any more."""
-        with self._lock, numbers(self.job.config):
+        """That peer is gone; if it was a second server, the coordinator decides what follows.
+
+        Until then nothing is let out that the second server may not have: it may be this server
+        that everybody else has given up.
+        """
+        with self._lock:
             if connection in self.workers:
                 self.workers.remove(connection)
-            for owner in [o for o, second in self.seconds.items() if second is connection]:
-                del self.seconds[owner]
-                for key in [key for key in self._held_back if key[0] == owner]:
-                    self._publish(*self._held_back.pop(key))
+            for owner, second in self.seconds.items():
+                if second is connection:
+                    self._tell("parted", owner=owner)
 
     def load(self, header: Header, body: memoryview) -> None:
         """Take a range over from the coordinator."""
@@ -98,6 +101,7 @@ class ServedGroup:
     def replicate(self, owner: int, second: Connection) -> None:
         """Have that server follow all updates of an owner's ranges from now on."""
         with self._lock, numbers(self.job.config):
+            self._release_all(owner)
             for kept in self.holdings[owner].states():
                 send_state(second, owner, kept, _REPLICATION_PRIORITY, object())
             # Of their priority, so that it arrives after them.
@@ -107,10 +111,11 @@ class ServedGroup:
 
     def part_from_second(self, owner: int) -> None:
         """The second server of an owner is lost, also if it does not know."""
-        with self._lock:
-            second = self.seconds.get(owner)
+        with self._lock, numbers(self.job.config):
+            second = self.seconds.pop(owner, None)
+            self._release_all(owner)
         if second is not None:
-            second.drop()  # what then is heard of the loss releases what was held back
+            second.drop()
 
     def follow(self, header: Header, body: memoryview) -> None:
         """As second server: take over a range from the first."""
@@ -149,12 +154,17 @@ class ServedGroup:
             self._tell("taken", owner=owner)
             self._tell_settled(owner)
 
-    def send_states(self, to: Connection) -> None:
-        """Send all ranges that this server stands for."""
+    def send_states(self, to: Connection, number: int) -> None:
+        """Send all ranges that this server stands for, for the collection of that number."""
         with self._lock, numbers(self.job.config):
             for owner, holdings in self.holdings.items():
                 for kept in holdings.states():
-                    send_state(to, owner, kept)
+                    send_state(to, owner, kept, number=number)
+
+    def _release_all(self, owner: int) -> None:
+        """Let out all new values of an owner's ranges."""
+        for key in [key for key in self._held_back if key[0] == owner]:
+            self._publish(*self._held_back.pop(key))
 
     def _settle(self, owner: int, update: Update, way: _Way) -> None:
         kept, second = update.kept, self.seconds.get(owner)

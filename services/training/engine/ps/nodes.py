@@ -3,15 +3,14 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from services.training.engine.layerwise import LayerPrograms
 from services.training.engine.ps.arrivals import ExactArrivals, LatestArrivals
 from services.training.engine.ps.job import Build, Job, Order
-from services.training.engine.ps.messages import Header, control, said
+from services.training.engine.ps.messages import Header, Kind, control, said
 from services.training.engine.ps.server import Server
 from services.training.engine.ps.transport import Connection, Receiver, Transport
 from services.training.engine.ps.worker import Worker
@@ -55,17 +54,22 @@ class Surroundings:
                 time.sleep(_REDIAL_SECONDS)
 
 
-def serve(surroundings: Surroundings, address: str, coordinators: Sequence[str]) -> None:
-    """Keep parts for the groups of these coordinators until all of them have ended."""
+def serve(surroundings: Surroundings, address: str, coordinators: Iterable[str]) -> None:
+    """Keep parts for the groups of these coordinators until all of them have ended.
+
+    Args:
+        coordinators: Their addresses; may become known little by little. One that is named again
+            is looked for again if it had been given up.
+    """
     server = Server(surroundings.transport, surroundings.build)
     bound = surroundings.transport.listen(address, server)
-    attending = [
-        threading.Thread(target=_attend, args=(surroundings, server, bound, each), name="attend")
-        for each in coordinators
-    ]
-    for thread in attending:
-        thread.start()
-    for thread in attending:
+    attending: dict[str, threading.Thread] = {}
+    for each in coordinators:
+        if each not in attending or not attending[each].is_alive():
+            arguments = (surroundings, server, bound, each)
+            attending[each] = threading.Thread(target=_attend, args=arguments, name="attend")
+            attending[each].start()
+    for thread in attending.values():
         thread.join()
     if server.error is not None:
         raise server.error
@@ -87,14 +91,45 @@ def work(surroundings: Surroundings, coordinator: str) -> None:
 def _attend(surroundings: Surroundings, server: Server, bound: str, coordinator: str) -> None:
     is_over = False
     while not is_over:
-        connection = surroundings.dial(coordinator, server)
+        attendance = Attendance(server)
+        connection = surroundings.dial(coordinator, attendance)
         if connection is None:
             return
-        ended: queue.Queue[bool] = queue.Queue()
-        server.attend(connection, ended.put)
         connection.send(*control("serve", address=bound))
         with _beating(connection):
-            is_over = ended.get()
+            is_over, error = attendance.ended.get()
+        if error is not None:
+            # The connection on which it came to light has broken.
+            again = surroundings.dial(coordinator, server)
+            if again is not None:
+                again.send(*control("failed", error=repr(error)))
+
+
+class Attendance:
+    """What a server hears from a coordinator, from the first moment of a connection to its end.
+
+    Attributes:
+        ended: Gets whether training is over, and why if the server is at fault.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.ended: queue.Queue[tuple[bool, Exception | None]] = queue.Queue()
+
+    def room(self, header: Header) -> memoryview:
+        """As the server."""
+        return self.server.room(header)
+
+    def received(self, connection: Connection, header: Header, body: memoryview) -> None:
+        """As the server, unless it is the end."""
+        self.server.received(connection, header, body)
+        if header.kind == Kind.CONTROL and said(body)["type"] == "stop":
+            self.ended.put((True, None))
+
+    def lost(self, connection: Connection, error: Exception | None) -> None:
+        """The coordinator is gone, or the server could not do what it said."""
+        self.server.lost(connection, error)
+        self.ended.put((error is not None, error))
 
 
 class _WorkerNode:
@@ -104,26 +139,33 @@ class _WorkerNode:
         self, surroundings: Surroundings, known: dict[str, tuple[Job, LayerPrograms]]
     ) -> None:
         self._surroundings, self._known = surroundings, known
-        self._opened: queue.Queue[Mapping[str, Any] | None] = queue.Queue()
+        self._early: queue.Queue[tuple[Header, memoryview] | None] = queue.Queue()
         self._worker: Worker | None = None
-        self._is_lost = False
+        self._lock = threading.Lock()
 
     def run(self, connection: Connection) -> bool:
         """Join and compute; False when the coordinator was lost."""
         connection.send(*control("work"))
-        message = self._opened.get()
-        if message is None:
+        first = self._early.get()
+        if first is None:
             return False
-        job, programs = self._job(message["order"])
+        opening = said(first[1])
+        if opening["type"] == "stop":
+            return True
+        job, programs = self._job(opening["order"])
         is_exact = job.sharing.staleness == 0
         arrivals = ExactArrivals(job) if is_exact else LatestArrivals(job)
-        self._worker = Worker(
-            message["group"], job, programs, arrivals, self._surroundings.transport
-        )
-        self._worker.join(connection, message["owners"])
-        if self._is_lost:  # before there was a worker to be told
-            self._worker.lost(connection, None)
-        return self._worker.run()
+        worker = Worker(opening["group"], job, programs, arrivals, self._surroundings.transport)
+        worker.join(connection, opening["owners"])
+        with self._lock:
+            self._worker = worker
+            while not self._early.empty():  # what came while the job was made
+                message = self._early.get()
+                if message is None:
+                    worker.lost(connection, None)
+                else:
+                    worker.received(connection, *message)
+        return worker.run()
 
     def room(self, header: Header) -> memoryview:
         """Memory for what the coordinator says."""
@@ -131,17 +173,19 @@ class _WorkerNode:
 
     def received(self, connection: Connection, header: Header, body: memoryview) -> None:
         """The order first, everything after it is for the worker."""
-        if self._worker is None:
-            self._opened.put(said(body))
-        else:
-            self._worker.received(connection, header, body)
+        with self._lock:
+            if self._worker is None:
+                self._early.put((header, body))
+            else:
+                self._worker.received(connection, header, body)
 
     def lost(self, connection: Connection, error: Exception | None) -> None:
         """Without a coordinator there is nothing to do."""
-        self._is_lost = True
-        self._opened.put(None)
-        if self._worker is not None:
-            self._worker.lost(connection, error)
+        with self._lock:
+            if self._worker is None:
+                self._early.put(None)
+            else:
+                self._worker.lost(connection, error)
 
     def _job(self, order: Order) -> tuple[Job, LayerPrograms]:
         """The job and its programs, compiled once however often the coordinator changes."""

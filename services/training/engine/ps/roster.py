@@ -87,6 +87,11 @@ class Roster:
             self.taking.add(owner)
         return orphans
 
+    def part(self, owner: int) -> None:
+        """The owner has no second server, complete or not."""
+        self.seconds.pop(owner, None)
+        self.preparing.pop(owner, None)
+
     def _seconds_of(self, server: Server) -> int:
         used = [*self.seconds.values(), *self.preparing.values()]
         return sum(second == server for second in used)

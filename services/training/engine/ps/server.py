@@ -1,6 +1,6 @@
 """A server: keeps parts of any number of groups and acts on what it is sent."""
 
-from collections.abc import Callable
+import weakref
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,8 @@ class Server:
         self._transport, self._build = transport, build
         self._groups: dict[str, ServedGroup] = {}
         self._of: dict[Connection, ServedGroup] = {}
-        self._coordinators: dict[Connection, Callable[[bool], None]] = {}
+        self._lost: weakref.WeakSet[Connection] = weakref.WeakSet()
         self.error: Exception | None = None
-
-    def attend(self, coordinator: Connection, on_end: Callable[[bool], None]) -> None:
-        """Serve that coordinator; `on_end(is_over)` when it says so or is lost."""
-        self._coordinators[coordinator] = on_end
 
     def room(self, header: Header) -> memoryview:
         """Fresh memory: what arrives is kept without being copied."""
@@ -54,15 +50,15 @@ class Server:
             group.release(header)
 
     def lost(self, connection: Connection, error: Exception | None) -> None:
-        """Send no more there; a fault of this server's own is told to the coordinators."""
-        if error is not None:
-            self.error = error
-            for each in self._coordinators:
-                each.send(*control("failed", error=repr(error)))
+        """Send no more there; a fault of this server's own is told to the group's coordinator."""
+        self._lost.add(connection)
         group = self._of.pop(connection, None)
         if group is not None:
             group.dismiss(connection)
-        self._end(connection, is_over=error is not None)
+        if error is not None:
+            self.error = error
+            if group is not None:
+                group.coordinator.send(*control("failed", error=repr(error)))
 
     def _said(self, connection: Connection, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -71,9 +67,7 @@ class Server:
             self._groups[message["group"]] = self._of[connection] = group
             connection.send(*control("opened"))
         elif kind == "join":
-            group = self._of[connection] = self._groups[message["group"]]
-            if message["role"] == "worker":
-                group.welcome(connection)
+            self._join(connection, message)
         elif kind == "second":
             self._replicate(self._of[connection], message)
         elif kind == "loaded":
@@ -85,9 +79,20 @@ class Server:
         elif kind == "take over":
             self._of[connection].take_over(message["owner"])
         elif kind == "collect":
-            self._of[connection].send_states(connection)
+            self._of[connection].send_states(connection, message["number"])
         elif kind == "stop":
-            self._end(connection, is_over=True)
+            for name, group in list(self._groups.items()):
+                if group.coordinator is connection:
+                    del self._groups[name]
+
+    def _join(self, connection: Connection, message: dict[str, Any]) -> None:
+        group = self._groups.get(message["group"])
+        if group is None:  # it has ended while this peer was on its way
+            connection.drop()
+            return
+        self._of[connection] = group
+        if message["role"] == "worker":
+            group.welcome(connection)
 
     def _replicate(self, group: ServedGroup, message: dict[str, Any]) -> None:
         try:
@@ -97,8 +102,5 @@ class Server:
         self._of[second] = group
         second.send(*control("join", group=message["group"], role="server"))
         group.replicate(message["owner"], second)
-
-    def _end(self, coordinator: Connection, *, is_over: bool) -> None:
-        on_end = self._coordinators.pop(coordinator, None)
-        if on_end is not None:
-            on_end(is_over)
+        if second in self._lost:  # before it was known whose it is
+            group.dismiss(second)

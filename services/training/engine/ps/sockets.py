@@ -54,6 +54,14 @@ class SocketTransport:
                 address=address,
                 error=error,
             ) from error
+        if opened.getsockname() == opened.getpeername():
+            # By chance the system gave it the very port that nobody listens at.
+            opened.close()
+            raise UnavailableError(
+                f"nobody listens at {address}; start that node first",
+                reason="NODE_UNREACHABLE",
+                address=address,
+            )
         return self._link(opened, receiver)
 
     def close(self) -> None:

@@ -33,7 +33,12 @@ class Kept:
 
 
 def send_state(
-    connection: Connection, owner: int, kept: Kept, priority: int = LAST, key: object = None
+    connection: Connection,
+    owner: int,
+    kept: Kept,
+    priority: int = LAST,
+    key: object = None,
+    number: int = 0,
 ) -> None:
     """Send a range and its optimizer state, all arrays end to end."""
     body = b"".join(array.tobytes() for array in (kept.values, *kept.leaves))
@@ -45,6 +50,7 @@ def send_state(
         start=kept.start,
         size=len(kept.values),
         step=kept.version,
+        part=number,
         body=len(body),
     )
     connection.send(header, body, key)
