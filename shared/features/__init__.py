@@ -10,10 +10,12 @@ from shared.features.algebra import (
     Function,
     Property,
     Ratio,
+    RecentOrder,
     Statistic,
     Window,
 )
 from shared.features.registry import FEATURES, GROUPS, feature_set_version, select
+from shared.features.steps import step_columns
 from shared.features.words import words
 
 __all__ = [
@@ -28,9 +30,11 @@ __all__ = [
     "Function",
     "Property",
     "Ratio",
+    "RecentOrder",
     "Statistic",
     "Window",
     "feature_set_version",
     "select",
+    "step_columns",
     "words",
 ]

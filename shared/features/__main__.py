@@ -2,7 +2,7 @@
 
 import sys
 
-from shared.features.algebra import Aggregate, Balance, Expression, Ratio
+from shared.features.algebra import Aggregate, Balance, Expression, Ratio, RecentOrder
 from shared.features.registry import FEATURES, GROUPS
 
 
@@ -31,6 +31,8 @@ def formula(expression: Expression) -> str:
         case Balance(recent, earlier):
             one, other = formula(recent), formula(earlier)
             return f"({one} - {other}) / ({one} + {other})"
+        case RecentOrder(read, place):
+            return f"{read} of order {place} counted from the last"
         case Aggregate(function, events, read, window, statistic):
             of = f" of {read}" if read else ""
             named = f"{statistic} of {function}" if statistic else str(function)

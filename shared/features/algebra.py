@@ -142,7 +142,31 @@ class Balance:
     earlier: Aggregate
 
 
-Expression = Aggregate | Ratio | Balance
+_READ_OF_RECENT = (Property.TIME, Property.DAY, Property.GROSS, Property.ITEMS)
+
+
+@dataclass(frozen=True)
+class RecentOrder:
+    """A property of one of the last orders; missing where there were fewer.
+
+    Of `TIME` it says how many days before as_of the order was, of `DAY` how many days after the
+    order before it, which is missing for the first order of all.
+
+    Attributes:
+        place: 1 is the last order, 2 the one before it.
+    """
+
+    property: Property
+    place: int
+
+    def __post_init__(self) -> None:
+        if self.property not in _READ_OF_RECENT:
+            raise ValueError(f"of an order {_READ_OF_RECENT} are read: {self}")
+        if self.place < 1:
+            raise ValueError(f"the last order has the place 1: {self}")
+
+
+Expression = Aggregate | Ratio | Balance | RecentOrder
 
 
 @dataclass(frozen=True)
@@ -173,3 +197,5 @@ def aggregates_of(expression: Expression) -> tuple[Aggregate, ...]:
             return (top, bottom)
         case Balance(recent, earlier):
             return (recent, earlier)
+        case RecentOrder():
+            return ()

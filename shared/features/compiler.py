@@ -17,11 +17,13 @@ from shared.features.algebra import (
     Function,
     Property,
     Ratio,
+    RecentOrder,
     Statistic,
     aggregates_of,
 )
 from shared.features.calendar import Instant, Spine
 from shared.features.layers import (
+    READ_OF_ORDERS,
     counted_by_slot,
     histories,
     is_first_ever,
@@ -64,6 +66,7 @@ class _Statement:
         self._features, self._spine, self._has_ranges = features, spine, has_ranges
         needed = [each for feature in features for each in _needed(feature.expression)]
         self._names = {each: f"a{index}" for index, each in enumerate(dict.fromkeys(needed))}
+        self._has_recent = any(isinstance(each.expression, RecentOrder) for each in features)
         is_labelled = spine.horizon_days is not None
         self._used = [*self._names, *([SPEND] if is_labelled else [])]
         self._counted = counted_by_slot(self._used)
@@ -85,14 +88,18 @@ class _Statement:
         instants = ",\n  ".join(
             map(self._instant, count(self._spine.first_index), self._spine.instants)
         )
+        kept = ["recent_orders"] if self._has_recent else []
+        if kept:
+            later = "arrayCount(x -> x.1 >= as_of_ms, recent_orders)"
+            cells.append(f"toUInt32({later}) AS later_orders")
         counts = [f"instant.{n + 4} AS count_{n}" for n in range(len(self._counted))]
         joined = ["*", *_INSTANT, *counts, *self._positions.values()]
         return (
             f"SELECT {_listed(['user_key, as_of_index', *values])}\n"
-            f"FROM (SELECT {_listed(['user_key, as_of_index, as_of_ms', *cells])}\n"
+            f"FROM (SELECT {_listed(['user_key, as_of_index, as_of_ms', *kept, *cells])}\n"
             f"FROM (SELECT {_listed(joined)}\n"
-            f"FROM (SELECT {_listed([f'{keys}, seen', *prefixes(self._used)])}\n"
-            f"FROM {histories(self._used, source, keys, self._slots)})\n"
+            f"FROM (SELECT {_listed([f'{keys}, seen', *prefixes(self._used, self._has_recent)])}\n"
+            f"FROM {histories(self._used, self._has_recent, source, keys, self._slots)})\n"
             f"ARRAY JOIN arrayFilter(t -> t.3 > seen{ranged}, [\n  {instants}]) AS instant))"
         )
 
@@ -206,6 +213,24 @@ def _value(expression: Expression, names: dict[Aggregate, str]) -> str:
         case Balance(recent, earlier):
             one, other = _aggregate_value(recent, names), _aggregate_value(earlier, names)
             return _quotient(f"({one} - {other})", f"({one} + {other})")
+        case RecentOrder(read, place):
+            return _recent_value(read, place)
+
+
+def _recent_value(read: Property, place: int) -> str:
+    """Write a value of one order; past the end an array has zeros."""
+
+    def value(place: int, read: Property) -> str:
+        return f"recent_orders[later_orders + {place}].{READ_OF_ORDERS.index(read) + 1}"
+
+    time = value(place, Property.TIME)
+    match read:
+        case Property.TIME:
+            return f"if({time} = 0, nan, (as_of_ms - {time}) / {_DAY_MS})"
+        case Property.DAY:
+            before = value(place + 1, Property.TIME)
+            return f"if({before} = 0, nan, ({time} - {before}) / {_DAY_MS})"
+    return f"if({time} = 0, nan, {value(place, read)} / {_MILLION})"
 
 
 def _quotient(top: str, bottom: str) -> str:

@@ -71,7 +71,13 @@ def counted_by_slot(aggregates: Sequence[Aggregate]) -> list[Aggregate]:
     ]
 
 
-def histories(aggregates: Sequence[Aggregate], source: str, keys: str, slots: Slots) -> str:
+def histories(
+    aggregates: Sequence[Aggregate],
+    has_recent: bool,
+    source: str,
+    keys: str,
+    slots: Slots,
+) -> str:
     """Write the layers that turn events into one row for each user.
 
     A family of which more than counts is asked gets a pass of its own: it reads wide columns, and
@@ -93,19 +99,23 @@ def histories(aggregates: Sequence[Aggregate], source: str, keys: str, slots: Sl
     joins = []
     for family in FAMILIES:
         used = read_from_arrays(family, aggregates)
-        if not used:
+        lists = [f"groupArray({each.value}) AS {each.name}_list" for each in _measures(used)]
+        if has_recent and family is family_of(Events.ORDERS):
+            lists.append(
+                f"groupArrayIf(({', '.join(VALUES[each] for each in READ_OF_ORDERS)}),"
+                f" {CONDITIONS[Events.ORDERS]}) AS order_list"
+            )
+        if not lists:
             continue
         if is_only_counted(family, used):
             key = f"if({family.condition}, slot, {slots.count})"
             counts = f"countResample(0, {slots.count}, 1)({key})"
             columns.append(f"arrayCumSum({counts}) AS {family.name}_sums")
             continue
-        lists = ",\n  ".join(
-            f"groupArray({measure.value}) AS {measure.name}_list" for measure in _measures(used)
-        )
+        listed = ",\n  ".join([f"groupArray(day) AS {family.name}_day_list", *lists])
         joins.append(
             f"\nLEFT JOIN (SELECT {keys},\n"
-            f"  groupArray(day) AS {family.name}_day_list,\n  {lists}\n"
+            f"  {listed}\n"
             f"FROM {rows}\nWHERE {family.condition}\nGROUP BY {keys}) AS {family.name}"
             f" USING ({keys})"
         )
@@ -114,10 +124,16 @@ def histories(aggregates: Sequence[Aggregate], source: str, keys: str, slots: Sl
     return users + "".join(joins)
 
 
-def prefixes(aggregates: Sequence[Aggregate]) -> list[str]:
+READ_OF_ORDERS = (Property.TIME, Property.GROSS, Property.ITEMS)
+"""What is kept of each order where orders are asked for one by one."""
+
+
+def prefixes(aggregates: Sequence[Aggregate], has_recent: bool) -> list[str]:
     """Write the columns that sort each history by day and sum it up to every event."""
     firsts = dict.fromkeys(each.events for each in aggregates if is_first_ever(each))
     columns = [f"{events}_first" for events in firsts]
+    if has_recent:
+        columns.append("arrayReverseSort(order_list) AS recent_orders")
     for family in FAMILIES:
         used = read_from_arrays(family, aggregates)
         if not used:

@@ -16,6 +16,7 @@ from shared.features.algebra import (
     Function,
     Property,
     Ratio,
+    RecentOrder,
     Statistic,
 )
 from shared.features.calendar import Instant
@@ -58,6 +59,8 @@ def feature_value(expression: Expression, history: Sequence[Event], as_of: Insta
         case Balance(recent, earlier):
             one, other = (_aggregate(each, history, as_of) for each in (recent, earlier))
             return _quotient(one - other, one + other)
+        case RecentOrder(read, place):
+            return _recent(read, place, history, as_of)
 
 
 def spend_micros(history: Sequence[Event], as_of: Instant, horizon_days: int) -> int:
@@ -107,6 +110,26 @@ def _aggregate(aggregate: Aggregate, history: Sequence[Event], as_of: Instant) -
     if not values and aggregate.function is not Function.SUM:
         return math.nan
     return float(_SUMMARIES[aggregate.function](values))
+
+
+def _recent(read: Property, place: int, history: Sequence[Event], as_of: Instant) -> float:
+    chosen = sorted(
+        (each.time_ms, each.gross_micros, _VALUES[Property.ITEMS](each))
+        for each in history
+        if is_match(Events.ORDERS, each) and each.time_ms < as_of.time_ms
+    )
+    before = len(chosen) - place
+    if before < 0:
+        return math.nan
+    time_ms, gross_micros, items = chosen[before]
+    match read:
+        case Property.TIME:
+            return (as_of.time_ms - time_ms) / _DAY_MS
+        case Property.DAY:
+            return (time_ms - chosen[before - 1][0]) / _DAY_MS if before else math.nan
+        case Property.GROSS:
+            return gross_micros / _MICROS
+    return float(items)
 
 
 def _keys(aggregate: Aggregate, event: Event) -> Sequence[object]:

@@ -13,6 +13,7 @@ from shared.features.algebra import (
     Function,
     Property,
     Ratio,
+    RecentOrder,
     Statistic,
     Window,
 )
@@ -24,6 +25,7 @@ GROUPS: Mapping[str, str] = {
     "rfm": "how recently, how often, how much, and for how long",
     "windows": "orders, spend and browsing in the last 7 to 365 days",
     "trends": "whether it grows or fades, and how regular it is",
+    "sequence": "the last eight orders one by one, which sequence models read",
 }
 
 _ORDERS = Aggregate(Function.COUNT, Events.ORDERS)
@@ -233,6 +235,62 @@ _TRENDS: tuple[_Declaration, ...] = (
 )
 
 
+_STEPS = 8
+_STEP: tuple[tuple[str, Property, str, str, str], ...] = (
+    (
+        "days",
+        Property.TIME,
+        "days since the {nth} order",
+        "days",
+        "{nth} order was {{value}} days ago",
+    ),
+    (
+        "gap",
+        Property.DAY,
+        "days from the order before to the {nth}",
+        "days",
+        "{nth} order came {{value}} days after the one before",
+    ),
+    (
+        "gross",
+        Property.GROSS,
+        "value of the {nth} order",
+        "currency",
+        "{nth} order was worth {{value}}",
+    ),
+    (
+        "items",
+        Property.ITEMS,
+        "items in the {nth} order",
+        "items",
+        "{nth} order had {{value}} items",
+    ),
+)
+
+
+def _nth(place: int) -> str:
+    """Say a place counted from the last order.
+
+    >>> [_nth(place) for place in (1, 2, 3, 4)]
+    ['last', '2nd last', '3rd last', '4th last']
+    """
+    endings = {2: "2nd ", 3: "3rd "}
+    return "last" if place == 1 else f"{endings.get(place, f'{place}th ')}last"
+
+
+def _sequence() -> Iterator[Feature]:
+    for place in range(1, _STEPS + 1):
+        for name, read, label, unit, words in _STEP:
+            yield Feature(
+                f"order{place}_{name}",
+                "sequence",
+                RecentOrder(read, place),
+                label.format(nth=_nth(place)),
+                unit,
+                words.format(nth=_nth(place)),
+            )
+
+
 def _declared() -> Iterator[Feature]:
     for name, expression, label, unit, words in _RFM:
         yield Feature(name, "rfm", expression, label, unit, words)
@@ -272,6 +330,7 @@ def _declared() -> Iterator[Feature]:
             )
     for name, expression, label, unit, words in _TRENDS:
         yield Feature(name, "trends", expression, label, unit, words)
+    yield from _sequence()
 
 
 FEATURES: Mapping[str, Feature] = {feature.name: feature for feature in _declared()}

@@ -12,10 +12,12 @@ from shared.features import (
     Events,
     Function,
     Property,
+    RecentOrder,
     Statistic,
     Window,
     feature_set_version,
     select,
+    step_columns,
     words,
 )
 from shared.features.__main__ import reference
@@ -31,7 +33,7 @@ def test_every_feature_is_named_grouped_and_said_in_words(name):
     assert feature.group in GROUPS
     assert feature.label
     assert "{value}" in feature.words
-    assert aggregates_of(feature.expression)
+    assert aggregates_of(feature.expression) or isinstance(feature.expression, RecentOrder)
     low, high = {"balance": (-0.5, 0.5), "orders a day": (0.01, 0.1)}.get(feature.unit, (3.0, 40.0))
     assert words(name, low) != words(name, high)
     assert "not known yet" in words(name, float("nan"))
@@ -39,7 +41,7 @@ def test_every_feature_is_named_grouped_and_said_in_words(name):
 
 def test_every_group_has_features_and_selecting_keeps_the_order_of_the_registry():
     assert all(select([group]) for group in GROUPS)
-    assert select(["trends", "windows", "rfm"]) == tuple(FEATURES.values())
+    assert select(["sequence", "trends", "windows", "rfm"]) == tuple(FEATURES.values())
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,8 @@ def test_every_group_has_features_and_selecting_keeps_the_order_of_the_registry(
         lambda: Aggregate(Function.DISTINCT, Events.ORDERS, Property.PRODUCT, Window(30)),
         lambda: Window(30, 30),
         lambda: Window(30, -1),
+        lambda: RecentOrder(Property.NET, 1),
+        lambda: RecentOrder(Property.GROSS, 0),
     ],
 )
 def test_what_the_algebra_has_no_meaning_for_cannot_be_declared(declare):
@@ -133,3 +137,13 @@ def test_only_the_label_reads_days_from_as_of_on():
 def test_the_page_of_all_features_is_fresh():
     page = Path(__file__).parents[3] / "docs" / "reference" / "features.md"
     assert page.read_text(encoding="utf-8") == reference(), "python -m shared.features > the page"
+
+
+def test_the_columns_of_a_step_are_those_of_one_order_and_the_earliest_step_is_first():
+    names = [each.name for each in select(["rfm", "sequence"])]
+    columns = step_columns(names)
+    assert [names[column] for column in columns[-1]] == [
+        f"order1_{read}" for read in ("days", "gap", "gross", "items")
+    ]
+    assert [names[step[0]] for step in columns] == [f"order{n}_days" for n in range(8, 0, -1)]
+    assert step_columns([each.name for each in select(["rfm"])]) == ()
