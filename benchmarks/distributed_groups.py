@@ -51,14 +51,14 @@ def on_wire(wire: Wire) -> list[Node]:
 def ours(nodes: Sequence[Node], case: Mapping[str, Any]) -> Iterator[Running]:
     """Our parameter servers: worker and server at each node, the coordinator at the first.
 
-    `case` has the `order`, how many steps are `warm`-up, and `steps`.
+    `case` has the `order` and how many steps are `warm`-up; for a whole fit its `role` is "fit",
+    and it has the `test` folder. `environment` is for all of them.
     """
     port = _free_ports(1)[0]
     meeting = f"{nodes[0].address}:{port}"
-    first = {**case, "role": "coordinator", "listen": meeting, "nodes": len(nodes)}
-    others = [
-        {"role": "node", "listen": f"{node.address}:0", "coordinator": meeting} for node in nodes
-    ]
+    first = {"role": "coordinator", **case, "listen": meeting, "nodes": len(nodes)}
+    same = {"coordinator": meeting, "environment": case.get("environment", {})}
+    others = [{"role": "node", "listen": f"{node.address}:0", **same} for node in nodes]
     contestant = Contestant("ours", "ps", [sys.executable, "-m", "benchmarks.distributed_ours"])
     with _group(contestant, [nodes[0], *nodes], [first, *others]) as running:
         yield running
@@ -66,7 +66,7 @@ def ours(nodes: Sequence[Node], case: Mapping[str, Any]) -> Iterator[Running]:
 
 @contextmanager
 def ddp(nodes: Sequence[Node], case: Mapping[str, Any]) -> Iterator[Running]:
-    """PyTorch DDP; `case` has `network`, `batch` and `steps`, a round may name its `way`."""
+    """PyTorch DDP; `case` has `network` and `batch`, a round may name its `way`."""
     meeting = {"world": len(nodes), "address": nodes[0].address, "port": _free_ports(1)[0]}
     cases = [{**case, **meeting, "rank": rank, "cores": 1} for rank in range(len(nodes))]
     with _group(Contestant("torch", "ddp", _script("torch", "ddp")), nodes, cases) as running:
@@ -75,7 +75,7 @@ def ddp(nodes: Sequence[Node], case: Mapping[str, Any]) -> Iterator[Running]:
 
 @contextmanager
 def multi_worker_mirrored(nodes: Sequence[Node], case: Mapping[str, Any]) -> Iterator[Running]:
-    """TensorFlow's synchronous strategy; `case` has `way`, `batch` and `steps`."""
+    """TensorFlow's synchronous strategy; `case` has `way` and `batch`."""
     hosts = _reachable(nodes)
     cases = [{**case, "hosts": hosts, "rank": rank, "cores": 1} for rank in range(len(nodes))]
     contestant = Contestant("tensorflow", "mwms", _script("tensorflow", "mwms"))
@@ -89,7 +89,7 @@ def parameter_servers(
 ) -> Iterator[Running]:
     """TensorFlow's asynchronous strategy: a worker at each node, servers beside the first ones.
 
-    The coordinator is at the first node. `case` has `way`, `batch` and `steps`.
+    The coordinator is at the first node. `case` has `way` and `batch`.
     """
     places = [nodes[0], *nodes, *nodes[:servers]]
     hosts = _reachable(places)

@@ -1,4 +1,7 @@
-"""Steps of LeNet-5 on two nodes of this machine, ours beside PyTorch and TensorFlow."""
+"""Steps of LeNet-5 on two nodes of this machine, ours beside PyTorch and TensorFlow.
+
+Ours is measured as shipped, with compiled kernels, and in plain JAX.
+"""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -13,23 +16,40 @@ from benchmarks.distributed_groups import (
 )
 from benchmarks.distributed_rounds import SGD, Entry, fastest, in_turns, medians, shown
 from services.training.engine.ps.tuning import Tuner
+from services.training.kernels.library import SWITCH
 
-ROUNDS = 7
+ROUNDS = 5
 BATCHES = {"lenet": 1024, "lenet_small": 256}
 STEPS = {"lenet": 20, "lenet_small": 40}
-NEEDS = {"lenet_tf_mwms": 1.1, "lenet_tf_ps": 2.0, "lenet_ddp": 1.5}
+NEEDS = {
+    "lenet_tf_mwms": 1.5,
+    "lenet_tf_ps": 2.3,
+    "lenet_ddp": 2.0,
+    "lenet_tf_mwms_plain": 1.1,
+    "lenet_tf_ps_plain": 2.0,
+    "lenet_ddp_plain": 1.5,
+}
+MNIST = {"shape": [28, 28, 1], "classes": 10}
 _PEERS = {"lenet_tf_mwms": "mwms", "lenet_tf_ps": "tf_ps", "lenet_ddp": "ddp"}
 
 
 def measure(part: str) -> dict[str, Any]:
+    """The part's batch over images like MNIST's."""
+    case = {"network": "lenet", **MNIST, "batch": BATCHES[part], "steps": STEPS[part]}
+    return steps(part, case, ROUNDS)
+
+
+def steps(title: str, case: Mapping[str, Any], rounds: int) -> dict[str, Any]:
     """All contestants with a core each for two nodes, in turns."""
-    batch, steps = BATCHES[part], STEPS[part]
-    case = {"network": "lenet", "batch": batch, "steps": steps}
     nodes = on_loopback(2)
     with ExitStack() as stack:
         start = stack.enter_context
-        own = {"order": order(batch), "warm": Tuner(0).end, "steps": steps}
-        entries = [Entry("ours ps", start(ours(nodes, own)))]
+        own = {"order": order(case), "warm": Tuner(0).end}
+        plain = {**own, "environment": {SWITCH: "off"}}
+        entries = [
+            Entry("ours ps", start(ours(nodes, own))),
+            Entry("ours plain", start(ours(nodes, plain))),
+        ]
         peer = start(ddp(nodes, case))
         entries += [Entry(f"ddp {way}", peer, {"way": way}) for way in ("25mb", "1mb")]
         for way in ("graph", "loop"):
@@ -38,20 +58,21 @@ def measure(part: str) -> dict[str, Any]:
         for way in ("step", "ten"):
             running = start(parameter_servers(nodes, {**case, "way": way}))
             entries.append(Entry(f"tf_ps {way}", running))
-        answers = in_turns(entries, ROUNDS)
+        answers = in_turns(entries, rounds, case["steps"])
         commands = {each.name: each.running.shell for each in entries}
-    shown(part, answers)
-    return {"batch": batch, "steps": steps, "commands": commands, "rounds": answers}
+    shown(title, answers)
+    return {**case, "commands": commands, "rounds": answers}
 
 
-def order(batch: int) -> dict[str, Any]:
+def order(case: Mapping[str, Any]) -> dict[str, Any]:
     """The job of two nodes."""
+    batch = case["batch"]
     return {
         "recipe": "registered_model",
         "arguments": {
             "model": {"type": "lenet5"},
-            "shape": [28, 28, 1],
-            "classes": 10,
+            "shape": case["shape"],
+            "classes": case["classes"],
             "rows": 8 * batch,
             "field": "images",
         },
@@ -61,9 +82,11 @@ def order(batch: int) -> dict[str, Any]:
 
 
 def bars(part: str, measured: Mapping[str, Any]) -> dict[str, float]:
-    """Each peer's faster way over ours."""
+    """Each peer's faster way over ours as shipped, and in plain JAX."""
     found = medians(measured["rounds"])
-    suffix = part.removeprefix("lenet")
+    size = part.removeprefix("lenet")
     return {
-        f"{bar}{suffix}": fastest(found, peer) / found["ours ps"] for bar, peer in _PEERS.items()
+        f"{bar}{size}{end}": fastest(found, peer) / found[f"ours {way}"]
+        for end, way in {"": "ps", "_plain": "plain"}.items()
+        for bar, peer in _PEERS.items()
     }

@@ -1,6 +1,6 @@
 """Steps of the 3 million parameter network over a wire of limited rate, ours beside PyTorch DDP."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -20,43 +20,44 @@ NEEDS = {
     "ddp_1gbit": 1.0,
     "ddp_500mbit": 1.0,
 }
-STEPS = {"10gbit": 12, "1gbit": 10, "500mbit": 8, "200mbit": 6}
+STEPS = {"10gbit": 6, "1gbit": 6, "500mbit": 5, "200mbit": 4}
 KIB = 1024
-FIXED = {
-    "end": ("end", 256 * KIB),
-    "end large": ("end", 4096 * KIB),
-    "wfbp": ("wfbp", 256 * KIB),
-    "prio": ("prio", 256 * KIB),
-}
-DDP_WAYS = ("25mb", "1mb", "25mb_bf16", "1mb_bf16")
+PIECE = 1024 * KIB
+"""Of the schedules that are ordered: what trying mostly ends with."""
+
+DDP_WAYS = ("25mb", "1mb", "1mb_bf16")
 
 
-def measure(rate: str) -> dict[str, Any]:
-    """All contestants over one wire of that rate, in turns."""
-    steps = STEPS[rate]
+def measure(rates: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All contestants in turns, over one wire that is limited to one rate after the other."""
     with ExitStack() as stack:
-        nodes = on_wire(stack.enter_context(wire(rate)))
+        limited = stack.enter_context(wire())
+        nodes = on_wire(limited)
         entries = []
-        for name, sharing in ways().items():
-            case = {"order": order(sharing), "warm": warm_steps(sharing), "steps": steps}
+        for name, sharing in ordered().items():
+            case = {"order": order(sharing), "warm": 5}
             entries.append(Entry(f"ours {name}", stack.enter_context(ours(nodes, case))))
-        case = {"network": "mlp", "batch": BATCH, "steps": steps}
-        peer = stack.enter_context(ddp(nodes, case))
+        peer = stack.enter_context(ddp(nodes, {"network": "mlp", "batch": BATCH}))
         entries += [Entry(f"ddp {way}", peer, {"way": way}) for way in DDP_WAYS]
-        answers = in_turns(entries, ROUNDS)
-        commands = {each.name: each.running.shell for each in entries}
-    shown(rate, answers)
-    return {"rate": rate, "batch": BATCH, "steps": steps, "commands": commands, "rounds": answers}
+        for rate in rates:
+            limited.limit(rate)
+            steps = STEPS[rate]
+            tried = {"order": order({"schedule": "auto"}), "warm": Tuner(0).end}
+            with ours(nodes, tried) as itself:
+                everyone = [*entries, Entry("ours itself", itself)]
+                answers = in_turns(everyone, ROUNDS, steps=steps)
+                commands = {each.name: each.running.shell for each in everyone}
+            shown(rate, answers)
+            yield rate, {"batch": BATCH, "steps": steps, "commands": commands, "rounds": answers}
 
 
-def ways() -> dict[str, dict[str, Any]]:
-    """How our nodes share the work, by name."""
-    fixed = {
-        name: {"schedule": {"kind": kind, "piece_bytes": size}}
-        for name, (kind, size) in FIXED.items()
+def ordered() -> dict[str, dict[str, Any]]:
+    """Ways of our nodes to share the work in which the schedule is ordered, by name."""
+    kinds = ("end", "wfbp", "prio")
+    ways: dict[str, dict[str, Any]] = {
+        kind: {"schedule": {"kind": kind, "piece_bytes": PIECE}} for kind in kinds
     }
-    itself = {"schedule": "auto"}
-    return {**fixed, "itself": itself, "itself bf16": {**itself, "wire": "bfloat16"}}
+    return {**ways, "bf16": {**ways["prio"], "wire": "bfloat16"}}
 
 
 def order(sharing: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,19 +70,12 @@ def order(sharing: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def warm_steps(sharing: Mapping[str, Any]) -> int:
-    """Steps until programs are compiled and, where it is to be found, the schedule is."""
-    return Tuner(0).end if sharing["schedule"] == "auto" else 5
-
-
-def bars(measured: Mapping[str, Any]) -> dict[str, float]:
+def bars(rate: str, measured: Mapping[str, Any]) -> dict[str, float]:
     """Our own `end` and DDP's better bucket, each over ours as chosen by itself."""
     found = medians(measured["rounds"])
-    itself, rate = found["ours itself"], measured["rate"]
-    end = min(found["ours end"], found["ours end large"])
+    itself = found["ours itself"]
     return {
-        f"overlap_{rate}": end / itself,
+        f"overlap_{rate}": found["ours end"] / itself,
         f"ddp_{rate}": min(found["ddp 25mb"], found["ddp 1mb"]) / itself,
-        f"ddp_bf16_{rate}": min(found["ddp 25mb_bf16"], found["ddp 1mb_bf16"])
-        / found["ours itself bf16"],
+        f"ddp_bf16_{rate}": found["ddp 1mb_bf16"] / found["ours bf16"],
     }

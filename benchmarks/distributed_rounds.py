@@ -26,12 +26,14 @@ class Entry:
     request: Mapping[str, str] = field(default_factory=dict)
 
 
-def in_turns(entries: Sequence[Entry], rounds: int) -> dict[str, list[Answer]]:
-    """One round each in turn, so that all share one machine state."""
+def in_turns(entries: Sequence[Entry], rounds: int, steps: int) -> dict[str, list[Answer]]:
+    """One round of so many steps each in turn, so that all share one machine state."""
     answers: dict[str, list[Answer]] = {each.name: [] for each in entries}
     for number in range(rounds):
         for each in entries:
-            answers[each.name].append(each.running.round(number=number, **each.request))
+            answers[each.name].append(
+                each.running.round(number=number, steps=steps, **each.request)
+            )
     return answers
 
 

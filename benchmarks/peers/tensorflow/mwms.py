@@ -1,7 +1,8 @@
 """TensorFlow MultiWorkerMirrored: `python mwms.py CASE_JSON` for each rank; rank 0 answers rounds.
 
-The case says `rank`, `hosts` (address:port of every rank), the whole `batch`, `steps` a round,
-`cores` and `way`: "graph" (a call a step) or "loop" (a round in one graph). LeNet-5 on 28x28 rows.
+The case says `rank`, `hosts` (address:port of every rank), the whole `batch`, `cores`, the images'
+`shape` and `classes`, `network` ("lenet" or "resnet50") and `way`: "graph" (a call a step) or
+"loop" (a round in one graph). A line is {"steps": N}.
 """
 
 import json
@@ -14,7 +15,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import numpy as np
 import tensorflow as tf
-from networks import lenet
+from networks import lenet, resnet50
 from tensorflow import keras
 
 CASE = json.loads(sys.argv[1])
@@ -30,11 +31,12 @@ def main() -> None:
     strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     rng = np.random.default_rng(CASE["rank"])
     rows = CASE["batch"] // len(CASE["hosts"])
-    x = tf.constant(rng.standard_normal((rows, 28, 28, 1)).astype(np.float32))
-    y = tf.constant(rng.integers(0, 10, rows).astype(np.int32))
+    x = tf.constant(rng.standard_normal((rows, *CASE["shape"])).astype(np.float32))
+    y = tf.constant(rng.integers(0, CASE["classes"], rows).astype(np.int32))
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        model = lenet([28, 28, 1], 10)
+        build = {"lenet": lenet, "resnet50": resnet50}[CASE["network"]]
+        model = build(CASE["shape"], CASE["classes"])
         optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
         optimizer.build(model.trainable_variables)
 
@@ -71,20 +73,21 @@ def main() -> None:
         everyone = tf.distribute.ReduceOp.SUM
         return strategy.run(lambda: context().all_reduce(everyone, tf.identity(value)))
 
-    def is_wanted() -> bool:
+    def wanted() -> int:
+        """The steps that rank 0 was asked for; 0 when it is asked no more."""
         line = sys.stdin.readline() if CASE["rank"] == 0 else ""
-        return bool(total(tf.constant(1.0 if line else 0.0)) > 0)
+        return int(total(tf.constant(float(json.loads(line)["steps"]) if line else 0.0)))
 
     run(3)
     checksum = tf.add_n([tf.reduce_sum(variable) for variable in model.trainable_variables])
     if abs(float(total(checksum)) - len(CASE["hosts"]) * float(checksum)) > 1e-3:
         raise RuntimeError("the ranks do not hold the same weights")
     print("ready", flush=True)
-    while is_wanted():
+    while steps := wanted():
         started = time.perf_counter()
-        run(CASE["steps"])
+        run(steps)
         total(tf.constant(0.0))
-        seconds = (time.perf_counter() - started) / CASE["steps"]
+        seconds = (time.perf_counter() - started) / steps
         if CASE["rank"] == 0:
             print("answer", json.dumps({"seconds": seconds}), flush=True)
 

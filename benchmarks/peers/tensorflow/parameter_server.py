@@ -1,11 +1,11 @@
 """TensorFlow ParameterServerStrategy: `python parameter_server.py CASE_JSON` for each task.
 
 The case says `task` ("worker", "ps" or "chief") and its `index`, `hosts` (address:port of every
-task by kind, one chief), `cores`, the whole `batch`, `steps` a round, and `way`: how often the
-chief asks a worker: "step" (for every step) or "ten" (for ten at once). The chief coordinates and
-answers lines with rounds. Updates are asynchronous, as they always are here; a step of a round is
-one batch by every worker, of `batch` rows between them. LeNet-5 on 28x28 rows, in plain TensorFlow:
-Keras no longer trains under this strategy.
+task by kind, one chief), `cores`, the whole `batch`, and `way`: how often the chief asks a worker:
+"step" (for every step) or "ten" (for ten at once). The chief coordinates and answers lines
+{"steps": N} with rounds. Updates are asynchronous, as they always are here; a step of a round is
+one batch by every worker, of `batch` rows between them. LeNet-5 on images of a `shape` and
+`classes`, in plain TensorFlow: Keras no longer trains under this strategy.
 """
 
 import json
@@ -22,12 +22,14 @@ import numpy as np
 import tensorflow as tf
 
 CASE = json.loads(sys.argv[1])
+HEIGHT, WIDTH, CHANNELS = CASE["shape"]
+FLAT = 16 * ((HEIGHT // 2 - 4) // 2) * ((WIDTH // 2 - 4) // 2)
 SHAPES = {
-    "conv0": (5, 5, 1, 6),
+    "conv0": (5, 5, CHANNELS, 6),
     "conv1": (5, 5, 6, 16),
-    "dense0": (400, 120),
+    "dense0": (FLAT, 120),
     "dense1": (120, 84),
-    "dense2": (84, 10),
+    "dense2": (84, CASE["classes"]),
 }
 RATE, MOMENTUM = 0.01, 0.9
 
@@ -37,7 +39,7 @@ def logits(x: tf.Tensor, p: dict[str, tf.Variable]) -> tf.Tensor:
     for name, padding in (("conv0", "SAME"), ("conv1", "VALID")):
         x = tf.nn.relu(tf.nn.conv2d(x, p[name], 1, padding) + p[f"{name}/bias"])
         x = tf.nn.max_pool2d(x, 2, 2, "VALID")
-    x = tf.reshape(x, (-1, 400))
+    x = tf.reshape(x, (-1, FLAT))
     for name in ("dense0", "dense1", "dense2"):
         x = tf.matmul(x, p[name]) + p[f"{name}/bias"]
         x = tf.nn.relu(x) if name != "dense2" else x
@@ -83,8 +85,8 @@ def coordinate() -> None:
 
     def batches() -> tf.data.Dataset:
         """Each worker's own batch, kept in its memory."""
-        x = tf.random.stateless_normal((rows, 28, 28, 1), (0, 0))
-        y = tf.random.stateless_uniform((rows,), (0, 1), 0, 10, tf.int32)
+        x = tf.random.stateless_normal((rows, HEIGHT, WIDTH, CHANNELS), (0, 0))
+        y = tf.random.stateless_uniform((rows,), (0, 1), 0, CASE["classes"], tf.int32)
         return tf.data.Dataset.from_tensors((x, y)).cache().repeat()
 
     source = iter(coordinator.create_per_worker_dataset(batches))
@@ -125,10 +127,11 @@ def coordinate() -> None:
     if not np.isfinite(loss) or np.array_equal(before, p["dense2"].numpy()):
         raise RuntimeError(f"the servers were not trained: the loss is {loss}")
     print("ready", flush=True)
-    for _ in sys.stdin:
+    for line in sys.stdin:
+        steps = json.loads(line)["steps"]
         started = time.perf_counter()
-        run(CASE["steps"])
-        seconds = (time.perf_counter() - started) / CASE["steps"]
+        run(steps)
+        seconds = (time.perf_counter() - started) / steps
         print("answer", json.dumps({"seconds": seconds}), flush=True)
     os._exit(0)  # the strategy's threads would wait for workers that go on serving
 

@@ -40,19 +40,17 @@ def test_the_median_of_rounds_counts_and_of_a_peer_the_fastest_way():
     assert fastest(found, "ddp") == 2.0
 
 
-def test_overlap_is_judged_by_the_faster_end_schedule_and_ddp_by_its_better_bucket():
+def test_overlap_is_judged_by_our_own_end_and_ddp_by_its_better_bucket():
     taken = rounds(
-        ours__end=[6.0],
-        ours__end__large=[5.0],
+        ours__end=[5.0],
         ours__itself=[4.0],
-        ours__itself__bf16=[2.0],
+        ours__bf16=[2.0],
         ddp__25mb=[6.0],
         ddp__1mb=[5.0],
-        ddp__25mb_bf16=[3.0],
-        ddp__1mb_bf16=[4.0],
+        ddp__1mb_bf16=[3.0],
     )
-    part = {"commit": "abc", "rate": "1gbit", "rounds": taken}
-    assert distributed_overlap.bars(part) == {
+    part = {"commit": "abc", "rounds": taken}
+    assert distributed_overlap.bars("1gbit", part) == {
         "overlap_1gbit": 1.25,
         "ddp_1gbit": 1.25,
         "ddp_bf16_1gbit": 1.5,
@@ -64,16 +62,24 @@ def test_overlap_is_judged_by_the_faster_end_schedule_and_ddp_by_its_better_buck
 
 def test_lenet_is_judged_against_each_peers_faster_way():
     taken = rounds(
-        ours__ps=[2.0], ddp__25mb=[4.0], ddp__1mb=[5.0], mwms__loop=[3.0], tf_ps__ten=[6.0]
+        ours__ps=[2.0],
+        ours__plain=[3.0],
+        ddp__25mb=[4.0],
+        ddp__1mb=[5.0],
+        mwms__loop=[3.0],
+        tf_ps__ten=[6.0],
     )
     assert distributed_lenet.bars("lenet_small", {"rounds": taken}) == {
         "lenet_tf_mwms_small": 1.5,
         "lenet_tf_ps_small": 3.0,
         "lenet_ddp_small": 2.0,
+        "lenet_tf_mwms_small_plain": 1.0,
+        "lenet_tf_ps_small_plain": 2.0,
+        "lenet_ddp_small_plain": pytest.approx(4 / 3),
     }
 
 
-@pytest.mark.parametrize("sharing", distributed_overlap.ways().values())
+@pytest.mark.parametrize("sharing", distributed_overlap.ordered().values())
 def test_our_orders_can_be_built_and_every_node_owns_half(sharing):
     order = {**distributed_overlap.order(sharing)}
     order["arguments"] = {"widths": (32, 64, 10), "rows": 8}
