@@ -1,6 +1,6 @@
 """A parameter-server job carried out on one device, which every mode is compared with."""
 
-from functools import partial
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +8,12 @@ import numpy as np
 
 from services.training.engine.layerwise import LayerPrograms
 from services.training.engine.local import numbers, to_device, widen_batch
-from services.training.engine.optimizers import optimizers
+from services.training.engine.ps.job import Sharing
+from services.training.engine.ps.rules import Rules
+from services.training.engine.ps.states import Kept, divided, joined
 from services.training.engine.rows import plan_epoch, take
 from services.training.engine.runtimes import prepare_step
-from services.training.engine.step import TrainState, next_states, ordered_sum, update_layer
+from services.training.engine.step import ordered_sum
 
 
 def reference(job, epochs=None):
@@ -28,44 +30,39 @@ def reference(job, epochs=None):
 
 
 class _Step:
-    """The micro-batches in their order stage by stage, then every layer's update by itself."""
+    """The micro-batches in their order, then the update of every vector as a whole."""
 
     def __init__(self, job):
-        self._job = job
+        self._job = replace(job, sharing=Sharing(owners=1))
         self._programs = LayerPrograms(job.layers, job.objective, job.config.precision, job.stages)
-        transforms = optimizers(job.config.optimizer, job.layers, job.total_steps)
-        self._update = {
-            name: jax.jit(partial(update_layer, transform))
-            for name, transform in transforms.items()
-        }
-        self._next_states = jax.jit(partial(next_states, job.layers))
+        self._rules = Rules(job)
         self._prepare = jax.jit(prepare_step, static_argnums=(3,))
 
     def __call__(self, state, batch):
         job = self._job
-        given = dict(state.weights)
-        for stage in job.stages:
-            members = [state.weights[job.layers[number].name] for number in stage.layers]
-            given[stage.name] = jnp.concatenate(members)
+        ranges = [kept for _, kept in divided(job, state)]
+        weights = {job.vectors[kept.vector].name: jnp.asarray(kept.values) for kept in ranges}
         parts, scale, keys = self._prepare(
             batch, jnp.uint32(job.seed), state.step, job.config.micro_batches
         )
-        passes, found = [], []
+        losses, found = [], []
         for part, key in zip(parts, keys, strict=True):
-            passes.append(self._programs.forward(given, part, scale, key))
-            gradients = {}
-            self._programs.backward(passes[-1], gradients.__setitem__)
-            found.append(gradients)
-        weights, optimizer = {}, {}
-        for stage, total in ordered_sum(found).items():
-            start = 0
-            for layer in (job.layers[number] for number in job.stages[stage].layers):
-                gradient = total[start : start + layer.layout.size]
-                start += layer.layout.size
-                weights[layer.name], optimizer[layer.name] = self._update[layer.name](
-                    state.weights[layer.name], state.optimizer[layer.name], gradient
-                )
-        states = {key: each for key, each in state.weights.items() if key.endswith("/state")}
-        weights |= self._next_states(states, [each.observed for each in passes])
-        loss = ordered_sum([each.loss for each in passes])
-        return TrainState(weights, optimizer, state.step + 1), loss
+            passed = self._programs.forward(weights, part, scale, key)
+            given = dict(passed.observed)
+            self._programs.backward(
+                passed, lambda stage, array, to=given: to.update({job.stages[stage].name: array})
+            )
+            losses.append(passed.loss)
+            found.append(given)
+        totals = ordered_sum(found)
+        after = [self._updated(kept, totals[job.vectors[kept.vector].name]) for kept in ranges]
+        return joined(job, state, after, int(state.step) + 1), ordered_sum(losses)
+
+    def _updated(self, kept, total):
+        structure = jax.tree.structure(self._rules.template(kept.vector, len(kept.values)))
+        optimizer = jax.tree.unflatten(structure, kept.leaves)
+        values, optimizer = self._rules.apply(
+            kept.vector, 0, jnp.asarray(kept.values), optimizer, np.asarray(total)
+        )
+        leaves = tuple(np.asarray(leaf) for leaf in jax.tree.leaves(optimizer))
+        return Kept(kept.vector, 0, kept.version + 1, np.asarray(values), leaves)
