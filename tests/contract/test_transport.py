@@ -96,6 +96,27 @@ def test_messages_of_one_priority_keep_their_order(pair):
     assert [len(body) for _, body in far.messages] == list(range(200))
 
 
+def test_messages_of_several_senders_do_not_mix(pair):
+    _, connection, far = pair
+
+    def send(sender):
+        for number in range(30):
+            body = bytes([sender]) * (number * 40_000)
+            connection.send(
+                Header(Kind.GRADIENT, vector=sender, start=number, body=len(body)), body
+            )
+
+    threads = [threading.Thread(target=send, args=(sender,)) for sender in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    far.wait(lambda node: len(node.messages) == 120)
+    for sender in range(4):
+        mine = [(header.start, body) for header, body in far.messages if header.vector == sender]
+        assert mine == [(number, bytes([sender]) * (number * 40_000)) for number in range(30)]
+
+
 def congested(connection, far):
     """Fill whatever lies between until messages wait on our side."""
     far.may_go_on.clear()

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from services.training.engine.fitting import Objective
 from services.training.engine.layers import (
@@ -24,6 +25,7 @@ from services.training.engine.layers import (
     layer_key,
     state_key,
 )
+from services.training.engine.rows import Batch
 from services.training.engine.stages import Stage, single_layers
 from services.training.engine.step import DeviceBatch
 from services.training.models import LayerList, Layout, Parameter, Step
@@ -70,7 +72,6 @@ class LayerPrograms:
         self.layers = layers
         self.stages = tuple(stages or single_layers(layers))
         self._states = [_state_keys(layers, stage) for stage in self.stages]
-        self._dtype = jnp.dtype(precision)
         passes = [_Pass(layers, stage, precision) for stage in self.stages]
         turns = len(self.stages[-1].layers) > 1
         self._turn = (
@@ -87,14 +88,18 @@ class LayerPrograms:
         self._loss = jax.jit(_loss_of(objective))
 
     def forward(
-        self, weights: Mapping[str, Array], part: DeviceBatch, scale: Array, key: Array
+        self,
+        weights: Mapping[str, ArrayLike],
+        part: DeviceBatch | Batch,
+        scale: Array,
+        key: Array,
     ) -> Forward:
         """Run all stages; the loss is the micro-batch's sum times `scale`.
 
         `weights` has a vector for each stage's name and the states of layers. It is asked for
         those of a stage when the stage runs, and not before.
         """
-        carry = cast_floats(part.inputs, self._dtype)
+        carry: Mapping[str, ArrayLike] = part.inputs
         tapes: list[Tape] = []
         observed: Weights = {}
         for number, program in enumerate(self._forward):
@@ -125,7 +130,9 @@ class LayerPrograms:
         )
         return gradient, below
 
-    def _given(self, weights: Mapping[str, Array], number: int) -> tuple[Array, Weights]:
+    def _given(
+        self, weights: Mapping[str, ArrayLike], number: int
+    ) -> tuple[ArrayLike, Mapping[str, ArrayLike]]:
         """The stage's vector, and the states of those layers that have one."""
         flat = weights[self.stages[number].name]
         return flat, {key: weights[key] for key in self._states[number]}
@@ -137,6 +144,7 @@ class _Pass:
     def __init__(self, layers: LayerList, stage: Stage, precision: Precision) -> None:
         self._layers = {number: layers[number] for number in stage.layers}
         self._precision = precision
+        self._is_first = stage.layers.start == 0
         # As the arrays within a layer, so that the gradient is laid end to end in one go.
         self._layout = Layout(
             tuple(Parameter(each.name, (each.layout.size,)) for each in self._layers.values())
@@ -146,7 +154,7 @@ class _Pass:
         self, flat: Array, states: Weights, carry: Outputs, key: Array
     ) -> tuple[Outputs, Tape, Weights]:
         """The carry for the next stage, the tape and what the layers observed."""
-        floats, rest = _split_floats(carry)
+        floats, rest = self._split(carry)
 
         def run(flat: Array, floats: Outputs) -> tuple[Outputs, tuple[Outputs, Weights]]:
             out, seen = self._through(flat, states, {**floats, **rest}, key)
@@ -168,19 +176,24 @@ class _Pass:
             weights: Array,
             scale: Array,
         ) -> tuple[Array, Tape, Weights]:
-            floats, rest = _split_floats(carry)
+            floats, rest = self._split(carry)
 
             def loss(flat: Array, floats: Outputs) -> tuple[Array, Weights]:
                 out, seen = self._through(flat, states, {**floats, **rest}, key)
                 return objective(as_outputs(out), targets, weights).sum() * scale, seen
 
-            if 0 in self._layers:  # nobody wants the gradient of data
+            if self._is_first:  # nobody wants the gradient of data
                 (value, seen), gradient = jax.value_and_grad(loss, has_aux=True)(flat, floats)
                 return value, (gradient, {}), seen
             (value, seen), tape = jax.value_and_grad(loss, (0, 1), has_aux=True)(flat, floats)
             return value, tape, seen
 
         return run
+
+    def _split(self, carry: Outputs) -> tuple[Outputs, Outputs]:
+        """Data comes in any type of float, everything else in that of the computation."""
+        is_data = self._is_first
+        return _split_floats(cast_floats(carry, jnp.dtype(self._precision)) if is_data else carry)
 
     def _through(
         self, flat: Array, states: Weights, carry: Outputs, key: Array

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-import jax
 import numpy as np
 
 from services.training.engine.ps.job import Job
@@ -12,8 +11,7 @@ from services.training.engine.ps.memory import aligned, as_bytes
 from services.training.engine.ps.messages import Header
 from services.training.engine.ps.partition import ALIGNMENT
 from services.training.engine.ps.wire import Wire, decode
-
-Array = jax.Array
+from services.training.engine.rows import NumpyArray
 
 
 class OvertakenError(Exception):
@@ -38,8 +36,8 @@ class Arrivals(Protocol):
         """The piece is in its room, which `body` is."""
         ...
 
-    def wait(self, vector: int, step: int, is_wanted: IsWanted) -> Array:
-        """The vector as that step may use it, when all of it is there.
+    def wait(self, vector: int, step: int, is_wanted: IsWanted) -> NumpyArray:
+        """The vector as that step may use it, when all of it is there; it will not change.
 
         Raises:
             OvertakenError: It will not come, because the step is over, or training is.
@@ -56,14 +54,14 @@ class Arrivals(Protocol):
         ...
 
 
-class Vectors(Mapping[str, Array]):
+class Vectors(Mapping[str, NumpyArray]):
     """The weights of a step by name; asking for one waits until it is there."""
 
     def __init__(self, job: Job, arrivals: Arrivals, step: int, is_wanted: IsWanted) -> None:
         self._numbers = {vector.name: number for number, vector in enumerate(job.vectors)}
         self._arrivals, self._step, self._is_wanted = arrivals, step, is_wanted
 
-    def __getitem__(self, name: str) -> Array:
+    def __getitem__(self, name: str) -> NumpyArray:
         """Wait for the vector of that name."""
         return self._arrivals.wait(self._numbers[name], self._step, self._is_wanted)
 
@@ -83,7 +81,7 @@ class _Version:
         self.buffer = aligned(size, dtype)
         self.missing = max(size, 1)
         self._has = np.zeros(-(-size // ALIGNMENT), bool)
-        self.placed: Array | None = None
+        self.is_whole = False
 
     def fill(self, start: int, size: int) -> None:
         blocks = self._has[_blocks(start, size)]
@@ -131,29 +129,29 @@ class ExactArrivals:
         return as_bytes(buffer[header.start : header.start + header.size])
 
     def received(self, header: Header, body: memoryview) -> None:
-        """Count the piece; a whole vector is handed to the device in place."""
+        """Count the piece; a whole vector changes no more."""
         with self._changed:
             version = self._versions.get((header.vector, header.step))
             if version is None:
                 return
             self._newest[header.vector] = max(self._newest[header.vector], header.step)
-            if header.wire != Wire.FLOAT32 and version.placed is None:
+            if header.wire != Wire.FLOAT32 and not version.is_whole:
                 numbers = decode(Wire(header.wire), body, self._dtype)
                 version.buffer[header.start : header.start + header.size] = numbers
             version.fill(header.start, header.size)
-            if not version.missing and version.placed is None:
-                version.placed = jax.device_put(version.buffer)
+            if not version.missing and not version.is_whole:
+                version.is_whole = True
                 self._whole[header.vector] = max(self._whole[header.vector], header.step)
                 self._forget()
             self._changed.notify_all()
 
-    def wait(self, vector: int, step: int, is_wanted: IsWanted) -> Array:
+    def wait(self, vector: int, step: int, is_wanted: IsWanted) -> NumpyArray:
         """The vector after `step` updates."""
         with self._changed:
             while True:
                 version = self._versions.get((vector, step))
-                if version is not None and version.placed is not None:
-                    return version.placed
+                if version is not None and version.is_whole:
+                    return version.buffer
                 if self._is_closed or step < max(self._newest[vector], self._floor):
                     raise OvertakenError
                 if not is_wanted():
@@ -211,7 +209,7 @@ class LatestArrivals:
             self._values[header.vector][header.start : header.start + header.size] = numbers
             self._changed.notify_all()
 
-    def wait(self, vector: int, step: int, is_wanted: IsWanted) -> Array:
+    def wait(self, vector: int, step: int, is_wanted: IsWanted) -> NumpyArray:
         """A copy of the vector when it is new enough."""
         needed = 0 if self._staleness is None else max(step - self._staleness, 0)
         with self._changed:
@@ -223,8 +221,7 @@ class LatestArrivals:
                 raise OvertakenError
             copy = aligned(len(self._values[vector]), self._dtype)
             copy[:] = self._values[vector]
-        placed: Array = jax.device_put(copy)
-        return placed
+            return copy
 
     def nudge(self) -> None:
         """Let those who wait ask again whether they are wanted."""

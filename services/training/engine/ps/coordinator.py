@@ -303,12 +303,12 @@ class Coordinator:
                 address = self._addresses[second]
                 message = control("second", group=self._group, owner=owner, address=address)
                 self._roster.firsts[owner].send(*message)
-        recent = self._progress.step_seconds()[-20:]
-        # The first steps take as long as compiling does.
-        if len(recent) > 2 and now - self._moved_on > max(
-            STRAGGLER_SECONDS, STRAGGLER_FACTOR * median(recent)
-        ):
-            self._help_stragglers()
+        waited = now - self._moved_on
+        if waited > STRAGGLER_SECONDS:
+            recent = self._progress.step_seconds()[-20:]
+            # The first steps take as long as compiling does.
+            if len(recent) > 2 and waited > STRAGGLER_FACTOR * median(recent):
+                self._help_stragglers()
 
     def _help_stragglers(self) -> None:
         """Give what everybody waits for to a second worker, once."""

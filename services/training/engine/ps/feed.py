@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from services.training.engine.local import numbers, to_device, widen_batch
+from services.training.engine.local import numbers, widen_batch
 from services.training.engine.ps.job import Job
 from services.training.engine.rows import Batch, NumpyArray, Plan, plan_epoch, take
-from services.training.engine.step import DeviceBatch, step_key
+from services.training.engine.step import step_key
 
 Array = jax.Array
 
@@ -22,7 +22,7 @@ class Part:
         scale: What makes the sums of all micro-batches of the step a mean.
     """
 
-    batch: DeviceBatch
+    batch: Batch
     scale: Array
     key: Array
 
@@ -44,13 +44,12 @@ class Feed:
         weights = _row_weights(job, plan)
         taken = take(job.rows, plan, job.batch_size, mine)
         with numbers(job.config):
-            batch = Batch(taken.inputs, taken.targets, weights)
-            wide = widen_batch(batch, job.config)
+            wide = widen_batch(Batch(taken.inputs, taken.targets, weights), job.config)
             scale, key = _scale_and_key(
                 wide.weights, np.uint32(job.seed), np.int32(step), np.int32(number)
             )
-            mine_only = Batch(wide.inputs, wide.targets, wide.weights[mine])
-            return Part(to_device(mine_only), scale, key)
+            # A program takes arrays of the host faster than they can be put on the device.
+            return Part(Batch(wide.inputs, wide.targets, wide.weights[mine]), scale, key)
 
     def _plan(self, step: int) -> Plan:
         epoch, place = divmod(step, self._job.steps_per_epoch)

@@ -81,7 +81,7 @@ class _End:
         error: Exception | None = None
         try:
             while (message := self._inbox.take()) is not None:
-                header, body = message
+                header, body, _ = message
                 room = self._receiver.room(header)
                 room[:] = memoryview(body).cast("B")
                 self._receiver.received(self, header, room)

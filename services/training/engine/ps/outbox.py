@@ -15,6 +15,7 @@ class _Waiting:
     header: Header = field(compare=False)
     body: Body = field(compare=False)
     key: object = field(compare=False)
+    sent: int = field(compare=False, default=0)
 
 
 class Outbox:
@@ -30,7 +31,8 @@ class Outbox:
         self._keyed: dict[object, _Waiting] = {}
         self._bytes = 0
         self._turn = 0
-        self._is_closed = False
+        self._is_waiting = self._is_claimed = False
+        self._is_closed = self._is_dropped = False
         self._changed = threading.Condition()
 
     def put(self, header: Header, body: Body, key: object = None) -> None:
@@ -52,23 +54,53 @@ class Outbox:
             heapq.heappush(self._heap, waiting)
             self._changed.notify_all()
 
-    def take(self) -> tuple[Header, Body] | None:
-        """The next message, when there is one; None after the last of a closed box."""
+    def claim(self) -> bool:
+        """Whether a sender may write by itself: nothing waits, and the thread that writes does.
+
+        Who may has to `release` the box, and until then nobody else writes.
+        """
         with self._changed:
-            while not self._heap and not self._is_closed:
+            is_free = self._is_waiting and not (self._heap or self._is_claimed or self._is_closed)
+            self._is_claimed = self._is_claimed or is_free
+            return is_free
+
+    def release(self, header: Header, body: Body, sent: int | None) -> None:
+        """Let the thread that writes go on, first with what is left of the sender's message.
+
+        Args:
+            sent: How many bytes of header and body have left; None when nothing is to follow.
+        """
+        with self._changed:
+            self._is_claimed = False
+            if sent is not None and not self._is_dropped:
+                heapq.heappush(self._heap, _Waiting(-1, self._turn, header, body, None, sent))
+                self._bytes += header.body
+            if self._heap or self._is_closed:
+                self._changed.notify_all()
+
+    def take(self) -> tuple[Header, Body, int] | None:
+        """The next message, when there is one, and how much of it has left already.
+
+        None after the last of a closed box.
+        """
+        with self._changed:
+            self._is_waiting = True
+            while self._is_claimed or not (self._heap or self._is_closed):
                 self._changed.wait()
+            self._is_waiting = False
             if not self._heap:
                 return None
             waiting = heapq.heappop(self._heap)
             self._keyed.pop(waiting.key, None)
             self._bytes -= waiting.header.body
             self._changed.notify_all()
-            return waiting.header, waiting.body
+            return waiting.header, waiting.body, waiting.sent
 
     def close(self, is_dropped: bool = False) -> None:
         """Take nothing more in; what waits may still be taken unless it `is_dropped`."""
         with self._changed:
             self._is_closed = True
+            self._is_dropped = self._is_dropped or is_dropped
             if is_dropped:
                 self._heap.clear()
                 self._keyed.clear()

@@ -122,7 +122,12 @@ class _Link:
         self._reader.start()
 
     def send(self, header: Header, body: Body = b"", key: object = None) -> None:
-        self._outbox.put(header, body, key)
+        # What the kernel takes at once need not wake the writing thread.
+        if self._outbox.claim():
+            sent = _send_some(self._socket, header.pack(), memoryview(body))
+            self._outbox.release(header, body, sent)
+        else:
+            self._outbox.put(header, body, key)
 
     def close(self) -> None:
         self._outbox.close()
@@ -144,8 +149,8 @@ class _Link:
     def _write(self) -> None:
         try:
             while (message := self._outbox.take()) is not None:
-                header, body = message
-                _send_all(self._socket, header.pack(), memoryview(body))
+                header, body, sent = message
+                _send_rest(self._socket, header.pack(), memoryview(body), sent)
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:  # the reader sees the same loss and tells of it
             self._outbox.close(is_dropped=True)
@@ -176,8 +181,20 @@ class _Link:
             self._receiver.received(self, header, room)
 
 
-def _send_all(to: socket.socket, head: bytes, body: memoryview) -> None:
-    sent = to.sendmsg([head, body])
+def _send_some(to: socket.socket, head: bytes, body: memoryview) -> int | None:
+    """Send as much as goes without waiting; how much that is, None when nothing is to follow."""
+    try:
+        sent = to.sendmsg([head, body], [], socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return 0
+    except OSError:  # the reader sees the same loss and tells of it
+        return None
+    return sent if sent < len(head) + len(body) else None
+
+
+def _send_rest(to: socket.socket, head: bytes, body: memoryview, sent: int) -> None:
+    if not sent:
+        sent = to.sendmsg([head, body])
     if sent < len(head):
         to.sendall(head[sent:])
         sent = len(head)
@@ -188,7 +205,7 @@ def _send_all(to: socket.socket, head: bytes, body: memoryview) -> None:
 def _receive_exactly(source: socket.socket, room: memoryview) -> bool:
     """Fill the room; False when the peer parted before."""
     while len(room):
-        count = source.recv_into(room)
+        count = source.recv_into(room, 0, socket.MSG_WAITALL)
         if not count:
             return False
         room = room[count:]

@@ -42,7 +42,7 @@ class OrderedSum:
             if self._total is None:
                 self._total = whole
             elif self._next == 1:  # the first summand belongs to who gave it
-                self._total = self._total + whole
+                self._total = np.add(self._total, whole, out=aligned(self._size, whole.dtype))
             else:
                 self._total += whole
             self._next += 1

@@ -159,7 +159,7 @@ class Worker:
         task, kind = assignment.task, assignment.schedule.kind
         part = self._feed.part(task.step, task.part)
         is_wanted = partial(self._is_earliest, task.step)
-        weights: Mapping[str, Array] = Vectors(self._job, self._arrivals, task.step, is_wanted)
+        weights: Mapping[str, NumpyArray] = Vectors(self._job, self._arrivals, task.step, is_wanted)
         if kind != "prio":
             weights = dict(weights)
         passed = self._programs.forward(weights, part.batch, part.scale, part.key)
@@ -170,7 +170,8 @@ class Worker:
 
         self._programs.backward(passed, on_gradient)
         if kind == "end":
-            jax.block_until_ready(given)
+            for _, array in given:
+                array.block_until_ready()
         for vector, array in given:
             self._push(assignment, vector, np.asarray(array), float(passed.loss))
         self._tell("done", task)
