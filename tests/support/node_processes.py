@@ -18,7 +18,14 @@ def start_node(*arguments):
     """A node process; its errors go to ours."""
     return subprocess.Popen(
         [sys.executable, "-m", "services.training.node", *map(str, arguments)],
-        env=worker_environment({"PATH": os.environ["PATH"], "JAX_PLATFORMS": "cpu"}),
+        env=worker_environment(
+            {
+                "PATH": os.environ["PATH"],
+                "JAX_PLATFORMS": "cpu",
+                # Its bits are compared with ours, so it has to compile as we do.
+                "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+            }
+        ),
         stdout=subprocess.PIPE,
         text=True,
     )
