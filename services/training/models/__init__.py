@@ -1,5 +1,7 @@
 """Model families: importing this package registers every one of them."""
 
+from services.training.models.cnn import CnnConfig
+from services.training.models.dcn import DcnConfig
 from services.training.models.layer import (
     Field,
     HeadSpec,
@@ -13,8 +15,8 @@ from services.training.models.layer import (
     table,
 )
 from services.training.models.lenet import LeNet5Config
-from services.training.models.lstm import LstmConfig
 from services.training.models.mlp import MlpConfig
+from services.training.models.recurrent import GruConfig, LstmConfig
 from services.training.models.registry import (
     Example,
     ModelConfig,
@@ -27,8 +29,11 @@ from services.training.models.sequence import sequence
 from services.training.models.transformer import TransformerConfig
 
 __all__ = [
+    "CnnConfig",
+    "DcnConfig",
     "Example",
     "Field",
+    "GruConfig",
     "HeadSpec",
     "InputSpec",
     "Layer",

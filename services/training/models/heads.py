@@ -1,11 +1,13 @@
 """The last layer of a model: every head is a linear map of one pooled row."""
 
 from collections.abc import Callable, Mapping
+from math import sqrt
 
 from services.training.models.layer import (
     Array,
     Carry,
     HeadSpec,
+    InputSpec,
     Layer,
     Layout,
     Parameter,
@@ -49,3 +51,36 @@ def linear_heads(
         }
 
     return stateless("heads", Layout((*norm, *own) if has_norm else own), apply)
+
+
+def sequence_heads(
+    inputs: InputSpec,
+    size: int,
+    heads: tuple[HeadSpec, ...],
+    pool: Callable[[Carry], Array],
+    *,
+    has_norm: bool = False,
+) -> Layer:
+    """All heads over `pool(carry)` and, where a row has features of its own, over those too.
+
+    Beside features the sequence's part starts at zero, so that training starts from plain
+    (logistic) regression and the sequence only has to earn what it adds.
+    """
+    features = inputs.width("features")
+    rows = linear_heads(
+        size, heads, pool, scale=0.0 if features else sqrt(1.0 / size), has_norm=has_norm
+    )
+    if not features:
+        return rows
+    beside = tuple(Parameter(f"{head.name}/features", (features, head.width)) for head in heads)
+    own, both = Layout(beside), Layout((*rows.layout.parameters, *beside))
+
+    def apply(flat: Array, state: Array, carry: Carry, step: Step) -> tuple[Carry, Array]:
+        said, _ = rows.apply(flat[: rows.layout.size], state, carry, step)
+        p = own.unpack(flat[rows.layout.size :])
+        return {
+            name: value + linear(carry["features"], p[f"{name}/features"])
+            for name, value in said.items()
+        }, state
+
+    return Layer(rows.name, both, apply)

@@ -37,6 +37,10 @@ class InputSpec:
         """The field of that name; KeyError when the data has none."""
         return {field.name: field for field in self.fields}[name]
 
+    def width(self, name: str) -> int:
+        """How many numbers a field of vectors has; 0 when the data has none of that name."""
+        return next((field.shape[0] for field in self.fields if field.name == name), 0)
+
 
 def table(width: int) -> InputSpec:
     """Rows of `width` standardised numbers, called "features"."""

@@ -47,8 +47,8 @@ class MlpConfig:
     def build(self, inputs: InputSpec, heads: tuple[HeadSpec, ...]) -> LayerList:
         """Stem, blocks, heads."""
         features = inputs["features"].shape[0]
-        blocks = tuple(_block(f"block{number}", self) for number in range(self.blocks))
-        return (_stem(features, self.width), *blocks, _heads(features, self.width, heads))
+        blocks = deep_blocks(self)
+        return (stem(features, self.width), *blocks, _heads(features, self.width, heads))
 
     @classmethod
     def example(cls) -> Example:
@@ -56,7 +56,8 @@ class MlpConfig:
         return Example(cls(width=16, blocks=2), table(6))
 
 
-def _stem(features: int, width: int) -> Layer:
+def stem(features: int, width: int) -> Layer:
+    """A linear map of "features" to the first "hidden" row."""
     layout = Layout(
         (
             Parameter("weight", (features, width), scale=sqrt(1.0 / features)),
@@ -68,6 +69,11 @@ def _stem(features: int, width: int) -> Layer:
         return carry | {"hidden": linear(carry["features"], p["weight"], p["bias"])}
 
     return stateless("stem", layout, apply)
+
+
+def deep_blocks(config: MlpConfig) -> LayerList:
+    """Residual blocks over "hidden"."""
+    return tuple(_block(f"block{number}", config) for number in range(config.blocks))
 
 
 def _block(name: str, config: MlpConfig) -> Layer:

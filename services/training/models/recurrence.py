@@ -1,4 +1,4 @@
-"""The LSTM recurrence (Hochreiter and Schmidhuber, 1997) with few, large matrix products.
+"""Recurrences with few, large matrix products: LSTM (Hochreiter and Schmidhuber, 1997) and GRU.
 
 Only the product with the last hidden row has to wait for the step before. All others, those of the
 gradient included, are one product over all steps, which the derivative that JAX would write by
@@ -83,3 +83,67 @@ def _backward(kept: Any, d_out: Array) -> tuple[Array, Array, Array, Array]:
 
 
 lstm.defvjp(_forward, _backward)
+
+
+@jax.custom_vjp
+def gru(x: Array, kernel: Array, recurrent: Array, bias: Array) -> Array:
+    """Hidden rows of all steps (Cho et al., 2014); the first step starts from zeros.
+
+    The reset gate acts after the product with the last hidden row, so that one product serves all
+    three gates.
+
+    Args:
+        x: [step, batch, input].
+        kernel: [input, 3 * width], gates in the order reset, update, candidate.
+        recurrent: [width, 3 * width].
+        bias: [3 * width].
+
+    Returns:
+        [step, batch, width].
+    """
+    return _gru_forward(x, kernel, recurrent, bias)[0]
+
+
+def _gru_forward(x: Array, kernel: Array, recurrent: Array, bias: Array) -> tuple[Array, Any]:
+    inputs = x @ kernel + bias[None, None, :]
+    start = jnp.zeros((x.shape[1], recurrent.shape[0]), x.dtype)
+
+    def step(hidden: Array, given: Array) -> tuple[Array, Any]:
+        x_r, x_z, x_n = jnp.split(given, 3, axis=1)
+        h_r, h_z, h_n = jnp.split(hidden @ recurrent, 3, axis=1)
+        r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
+        n = jnp.tanh(x_n + r * h_n)
+        out = n + z * (hidden - n)
+        return out, (out, jnp.concatenate([r, z, n, h_n], axis=1))
+
+    _, (hidden, gates) = jax.lax.scan(step, start, inputs)
+    return hidden, (x, kernel, recurrent, hidden, gates)
+
+
+def _gru_backward(kept: Any, d_out: Array) -> tuple[Array, Array, Array, Array]:
+    x, kernel, recurrent, hidden, gates = kept
+    hidden_before = jnp.concatenate([jnp.zeros_like(hidden[:1]), hidden[:-1]])
+    transposed = recurrent.T
+
+    def step(d_hidden: Array, at: Any) -> tuple[Array, tuple[Array, Array]]:
+        d_now, gate, before = at
+        r, z, n, h_n = jnp.split(gate, 4, axis=1)
+        d_hidden = d_hidden + d_now
+        d_n = d_hidden * (1.0 - z) * (1.0 - n * n)
+        d_r, d_z = d_n * h_n * r * (1.0 - r), d_hidden * (before - n) * z * (1.0 - z)
+        d_product = jnp.concatenate([d_r, d_z, d_n * r], axis=1)
+        d_before = d_product @ transposed + d_hidden * z
+        return d_before, (jnp.concatenate([d_r, d_z, d_n], axis=1), d_product)
+
+    each = (d_out, gates, hidden_before)
+    _, (d_inputs, d_products) = jax.lax.scan(step, jnp.zeros_like(hidden[0]), each, reverse=True)
+    flat = d_inputs.reshape(-1, d_inputs.shape[-1])
+    return (
+        d_inputs @ kernel.T,
+        x.reshape(-1, x.shape[-1]).T @ flat,
+        hidden_before.reshape(-1, hidden.shape[-1]).T @ d_products.reshape(flat.shape),
+        flat.sum(0),
+    )
+
+
+gru.defvjp(_gru_forward, _gru_backward)

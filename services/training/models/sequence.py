@@ -19,14 +19,16 @@ from services.training.models.layer import (
 from services.training.models.parts import linear
 
 
-def sequence(length: int, *, vocabulary: int = 0, width: int = 0) -> InputSpec:
+def sequence(length: int, *, vocabulary: int = 0, width: int = 0, features: int = 0) -> InputSpec:
     """Sequences of `length` steps: "tokens" of a vocabulary, "steps" of `width` numbers, or both.
 
-    "mask" is true at the steps a row has; they come first, and there is at least one.
+    "mask" is true at the steps a row has; they come first, and there is at least one. Beside its
+    sequence a row may have `features` numbers of its own.
     """
     tokens = (Field("tokens", (length,), "int32", vocabulary),) if vocabulary else ()
     steps = (Field("steps", (length, width)),) if width else ()
-    return InputSpec((*tokens, *steps, Field("mask", (length,), "bool")))
+    own = (Field("features", (features,)),) if features else ()
+    return InputSpec((*own, *tokens, *steps, Field("mask", (length,), "bool")))
 
 
 def reading(inputs: InputSpec, width: int, *, has_positions: bool) -> Layer:
@@ -36,6 +38,7 @@ def reading(inputs: InputSpec, width: int, *, has_positions: bool) -> Layer:
         has_positions: Whether a learned row for its place is added to each step.
     """
     fields = {field.name: field for field in inputs.fields}
+    length = inputs["mask"].shape[0]
     parameters = []
     if "tokens" in fields:
         vocabulary = fields["tokens"].vocabulary
@@ -44,7 +47,6 @@ def reading(inputs: InputSpec, width: int, *, has_positions: bool) -> Layer:
         size = fields["steps"].shape[1]
         parameters.append(Parameter("weight", (size, width), scale=sqrt(1.0 / size)))
     if has_positions:
-        length = fields["mask"].shape[0]
         parameters.append(Parameter("positions", (length, width), scale=0.1, is_decayed=False))
     layout = Layout((*parameters, Parameter("bias", (width,))))
 
@@ -57,7 +59,8 @@ def reading(inputs: InputSpec, width: int, *, has_positions: bool) -> Layer:
         if has_positions:
             # A bucket of shorter sequences uses the first places.
             hidden = hidden + p["positions"][None, : carry["mask"].shape[1]]
-        return {"hidden": hidden, "mask": carry["mask"]}
+        kept = {name: carry[name] for name in ("features", "mask") if name in carry}
+        return kept | {"hidden": hidden}
 
     return stateless("reading", layout, apply)
 
@@ -72,3 +75,8 @@ def mean_of_each(hidden: Array, mask: Array) -> Array:
     """The mean row of the steps that each sequence has: [batch, step, width] to [batch, width]."""
     share = mask / jnp.maximum(mask.sum(1, keepdims=True), 1)
     return (hidden * share[:, :, None].astype(hidden.dtype)).sum(1)
+
+
+def mean_row(carry: Carry) -> Array:
+    """`mean_of_each` of the hidden rows."""
+    return mean_of_each(carry["hidden"], carry["mask"])

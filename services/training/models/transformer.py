@@ -8,7 +8,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from services.training.models.heads import linear_heads
+from services.training.models.heads import sequence_heads
 from services.training.models.layer import (
     Array,
     Carry,
@@ -24,7 +24,7 @@ from services.training.models.layer import (
 from services.training.models.noise import fold
 from services.training.models.parts import ACTIVATIONS, dropout, layer_norm, linear
 from services.training.models.registry import Example, register
-from services.training.models.sequence import mean_of_each, reading, sequence
+from services.training.models.sequence import mean_row, reading, sequence
 from shared.errors import InvalidArgumentError
 
 
@@ -63,22 +63,17 @@ class TransformerConfig:
                 attention_heads=self.attention_heads,
             )
         blocks = tuple(_block(f"block{number}", self) for number in range(self.blocks))
-        scale = sqrt(1.0 / self.width)
         return (
             reading(inputs, self.width, has_positions=True),
             *blocks,
-            linear_heads(self.width, heads, _mean, scale=scale, has_norm=True),
+            sequence_heads(inputs, self.width, heads, mean_row, has_norm=True),
         )
 
     @classmethod
     def example(cls) -> Example:
-        """Two narrow blocks over nine steps of tokens and numbers."""
-        config = cls(width=12, blocks=2, attention_heads=3, expansion=2)
-        return Example(config, sequence(9, vocabulary=7, width=2))
-
-
-def _mean(carry: Carry) -> Array:
-    return mean_of_each(carry["hidden"], carry["mask"])
+        """Two narrow blocks over six steps of tokens and numbers."""
+        config = cls(width=6, blocks=2, attention_heads=3, expansion=2)
+        return Example(config, sequence(6, vocabulary=7, width=2))
 
 
 def _block(name: str, config: TransformerConfig) -> Layer:
@@ -115,7 +110,7 @@ def _block(name: str, config: TransformerConfig) -> Layer:
         normal = layer_norm(hidden, p["forward_scale"], p["forward_shift"])
         bent = bend(linear(normal, p["up_weight"], p["up_bias"]))
         bent = linear(bent, p["down_weight"], p["down_bias"])
-        return {"hidden": hidden + dropout(bent, config.dropout, second), "mask": mask}
+        return carry | {"hidden": hidden + dropout(bent, config.dropout, second)}
 
     return stateless(name, layout, apply)
 

@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 
 from services.training.engine import init_weights, predict_fn
-from services.training.models import HeadSpec, LstmConfig, TransformerConfig, parse_config, sequence
-from services.training.models.recurrence import lstm
+from services.training.models import (
+    CnnConfig,
+    GruConfig,
+    HeadSpec,
+    LstmConfig,
+    TransformerConfig,
+    parse_config,
+    sequence,
+)
+from services.training.models.cnn import neighbours
+from services.training.models.recurrence import gru, lstm
 from services.training.models.sequence import last_of_each, mean_of_each
 from services.training.models.transformer import attend
 from shared.errors import InvalidArgumentError
@@ -30,16 +39,33 @@ def plain_lstm(x, kernel, recurrent, bias):
     return jnp.stack(out)
 
 
-@pytest.mark.parametrize("steps", [1, 11])
-def test_the_recurrence_and_its_gradients_equal_the_plain_definition(steps):
+def plain_gru(x, kernel, recurrent, bias):
+    hidden, size = jnp.zeros((x.shape[1], recurrent.shape[0]), x.dtype), recurrent.shape[0]
+    out = []
+    for now in x:
+        given, before = now @ kernel + bias[None, :], hidden @ recurrent
+        gates = jax.nn.sigmoid((given + before)[:, : 2 * size])
+        r, z = gates[:, :size], gates[:, size:]
+        candidate = jnp.tanh(given[:, 2 * size :] + r * before[:, 2 * size :])
+        hidden = (1 - z) * candidate + z * hidden
+        out.append(hidden)
+    return jnp.stack(out)
+
+
+@pytest.mark.parametrize(
+    ("ours", "plain", "gates"), [(lstm, plain_lstm, 4), (gru, plain_gru, 3)], ids=["lstm", "gru"]
+)
+@pytest.mark.parametrize("steps", [1, 7])
+def test_the_recurrence_and_its_gradients_equal_the_plain_definition(ours, plain, gates, steps):
     with jax.enable_x64(True):
-        arguments = normal(steps, 3, 4), normal(4, 20), normal(5, 20), normal(20)
+        size = gates * 5
+        arguments = normal(steps, 3, 4), normal(4, size), normal(5, size), normal(size)
 
         def both(form):
             value, back = jax.vjp(form, *arguments)
             return value, *back(jnp.cos(jnp.arange(value.size)).reshape(value.shape))
 
-        got, wanted = jax.jit(lambda: both(lstm))(), jax.jit(lambda: both(plain_lstm))()
+        got, wanted = jax.jit(lambda: both(ours))(), jax.jit(lambda: both(plain))()
         for one, other in zip(got, wanted, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-10)
 
@@ -65,8 +91,20 @@ def test_the_last_and_the_mean_step_are_those_the_row_has():
     assert mean_of_each(rows, mask).tolist() == [[1, 2], [6, 7]]
 
 
+def test_a_convolution_sees_the_steps_so_far_before_and_after():
+    rows = jnp.arange(1.0, 5.0).reshape(1, 4, 1)
+    assert neighbours(rows, 1)[0].tolist() == [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 0]]
+    assert neighbours(rows, 2)[0].tolist() == [[0, 1, 3], [0, 2, 4], [1, 3, 0], [2, 4, 0]]
+
+
 @pytest.mark.parametrize(
-    "config", [LstmConfig(width=8, layers=2), TransformerConfig(width=8, attention_heads=2)]
+    "config",
+    [
+        LstmConfig(width=8, layers=2),
+        GruConfig(width=8, layers=2),
+        CnnConfig(width=8, blocks=2),
+        TransformerConfig(width=8, attention_heads=2),
+    ],
 )
 def test_what_stands_after_a_rows_steps_changes_nothing(config):
     layers = config.build(sequence(6, vocabulary=5), HEADS)
@@ -84,3 +122,17 @@ def test_a_row_that_does_not_divide_into_heads_is_refused():
     config = parse_config({"type": "transformer", "width": 10, "attention_heads": 4})
     with pytest.raises(InvalidArgumentError, match="no multiple of attention_heads 4"):
         config.build(sequence(6, vocabulary=5), HEADS)
+
+
+def test_beside_features_training_starts_from_plain_regression():
+    layers = GruConfig(width=8).build(sequence(6, width=2, features=3), HEADS)
+    rows = {"features": normal(4, 3), "steps": normal(4, 6, 2), "mask": jnp.ones((4, 6), bool)}
+    weights = init_weights(layers, 0)
+    assert predict_fn(layers)(weights, rows)["kind"].tolist() == [[0, 0]] * 4
+    weights["heads"] = weights["heads"] + 1
+    one, other = (
+        predict_fn(layers)(weights, rows | {"features": features})["kind"]
+        for features in (rows["features"], jnp.zeros((4, 3)))
+    )
+    expected = jnp.broadcast_to(rows["features"].sum(1)[:, None], (4, 2))
+    np.testing.assert_allclose(one - other, expected, rtol=1e-4, atol=1e-5)
