@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from services.training.models import table
+from services.training.models import sequence, table
 from services.training.runs.config import AnyRunConfig, RunConfig
 from services.training.runs.heads import HEADS
 from services.training.runs.image_config import image_config_of
 from shared.config.images import ImagePrediction, asks_of_images, parse_image_prediction
 from shared.config.prediction import PredictionFile, parse_prediction
 from shared.errors import InvalidArgumentError
+from shared.features import select, step_columns
 
 
 def config_of(prediction_files: Sequence[str], seed: int, usual: RunConfig) -> AnyRunConfig:
@@ -33,15 +34,24 @@ def config_of(prediction_files: Sequence[str], seed: int, usual: RunConfig) -> A
                 other=other.name,
             )
     config = replace(usual, seed=seed, model=dict(first.model))
-    _require_table(config)
+    _require_readable(config, first.features)
     return config
 
 
-def _require_table(config: RunConfig) -> None:
-    """Refuse a wrong setting, or a model of images or texts, now and not in the worker."""
+def _require_readable(config: RunConfig, groups: Sequence[str]) -> None:
+    """Refuse a wrong setting, or a model of other inputs, now and not in the worker."""
+    has_steps = step_columns([feature.name for feature in select(groups)]) != ()
+    inputs = sequence(1, width=1, features=1) if has_steps else table(1)
     try:
-        config.model_config().build(table(1), HEADS)
+        config.model_config().build(inputs, HEADS)
     except KeyError as missing:
+        if missing.args == ("mask",):
+            raise InvalidArgumentError(
+                f"model type {config.model['type']!r} reads sequences; add 'sequence' to features, "
+                "or use mlp or dcn",
+                reason="MODEL_NEEDS_SEQUENCES",
+                type=config.model["type"],
+            ) from missing
         raise InvalidArgumentError(
             f"model type {config.model['type']!r} reads {missing}, which features lack; use mlp",
             reason="MODEL_NOT_FOR_TABLES",

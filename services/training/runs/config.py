@@ -16,7 +16,10 @@ from shared.errors import FailedPreconditionError
 FORMAT_VERSION = 1
 
 # For a few thousand rows of a few dozen features; a prediction file may say otherwise.
-_TABULAR_DEFAULTS: Mapping[str, Any] = {"width": 32, "blocks": 2, "dropout": 0.3}
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "mlp": {"width": 32, "blocks": 2, "dropout": 0.3},
+    **{type: {"width": 32, "dropout": 0.3} for type in ("lstm", "gru", "cnn", "transformer")},
+}
 
 _MANY_ROWS = 20_000
 
@@ -53,10 +56,7 @@ class RunConfig:
 
     def model_config(self) -> ModelConfig:
         """The model's own config; raises DomainError when the mapping is wrong."""
-        values = dict(self.model)
-        if values.get("type") == "mlp":
-            values = {**_TABULAR_DEFAULTS, **values}
-        return parse_config(values)
+        return parse_config({**_DEFAULTS.get(str(self.model.get("type")), {}), **self.model})
 
     def fit_config(self, row_count: int) -> FitConfig:
         """How members are fitted to so many rows.

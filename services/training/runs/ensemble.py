@@ -7,11 +7,12 @@ from functools import cached_property
 import numpy as np
 
 from services.training.engine import Arrays, FitConfig
-from services.training.models import LayerList, table
+from services.training.models import LayerList
 from services.training.runs import heads
 from services.training.runs.config import RunConfig
 from services.training.runs.rows import NumpyArray, Rows, ages_weight, groups, thin
 from services.training.runs.scaling import Scaling, fit_scaling, scale_rows
+from services.training.runs.unfolding import network_layers
 from shared.dataset import FoldSpec
 from shared.errors import FailedPreconditionError
 
@@ -43,7 +44,7 @@ class EnsembleRows:
     @cached_property
     def scaling(self) -> Scaling:
         """How features are scaled."""
-        return fit_scaling(self.rows.features)
+        return fit_scaling(self.rows.features, self.rows.steps)
 
     @cached_property
     def spend_scale(self) -> heads.SpendScale:
@@ -63,7 +64,7 @@ class EnsembleRows:
     @cached_property
     def layers(self) -> LayerList:
         """Of each member."""
-        return self.config.model_config().build(table(self.scaling.width), heads.HEADS)
+        return network_layers(self.config.model_config(), self.scaling, self.rows.steps)
 
     @property
     def fit_config(self) -> FitConfig:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from services.training.models import LayerList, table
+from services.training.models import LayerList
 from services.training.runs.config import AnyRunConfig, RunConfig
-from services.training.runs.heads import HEADS
 from services.training.runs.image_config import ImageRunConfig, image_layers
 from services.training.runs.scaling import fit_scaling
+from services.training.runs.unfolding import network_layers
 from shared.dataset import DatasetReader
 from shared.dataset.images import PARTS, ImageDatasetReader
+from shared.features import step_columns
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,12 @@ def _of_users(folder: Path, config: RunConfig) -> Outline:
     reader = DatasetReader(folder)
     earlier, last = (reader.manifest.fold(name) for name in ("evaluation", "final"))
     fitted = reader.arrays(last.train_as_ofs)
-    scaling = fit_scaling(np.asarray(fitted.features[fitted.eligible]))
+    steps = step_columns(reader.manifest.feature_names)
+    scaling = fit_scaling(np.asarray(fitted.features[fitted.eligible]), steps)
     parts = {
         "evaluation train": int(reader.arrays(earlier.train_as_ofs).eligible.sum()),
         "evaluation test": int(reader.arrays(earlier.test_as_ofs).eligible.sum()),
         "final train": int(fitted.eligible.sum()),
     }
-    layers = config.model_config().build(table(scaling.width), HEADS)
+    layers = network_layers(config.model_config(), scaling, steps)
     return Outline(parts, (), layers, config.members)

@@ -8,8 +8,11 @@ import numpy as np
 
 from shared.dataset import DatasetReader
 from shared.errors import FailedPreconditionError
+from shared.features import step_columns
 
 NumpyArray = np.ndarray[Any, Any]
+
+Steps = tuple[tuple[int, ...], ...]
 
 DAY = 86_400_000
 """Milliseconds."""
@@ -25,6 +28,8 @@ class Rows:
         eligible: Whether the question fits the user.
         features: float32 [row, feature]; NaN is missing.
         spend: float64 gross spend in the horizon, in currency units.
+        steps: For each step of the users' sequences, the earliest first, its columns of
+            `features`; empty where the data has none.
     """
 
     user_keys: NumpyArray
@@ -32,6 +37,7 @@ class Rows:
     eligible: NumpyArray
     features: NumpyArray
     spend: NumpyArray
+    steps: Steps = ()
 
     def __len__(self) -> int:
         """Rows."""
@@ -51,6 +57,7 @@ class Rows:
             self.eligible[mask],
             self.features[mask],
             self.spend[mask],
+            self.steps,
         )
 
 
@@ -107,4 +114,5 @@ def read_rows(reader: DatasetReader, as_ofs: tuple[datetime, ...]) -> Rows:
         eligible=np.asarray(arrays.eligible, dtype=bool),
         features=np.asarray(arrays.features, dtype=np.float32),
         spend=np.asarray(arrays.spend_micros).astype(np.float64) / 1e6,
+        steps=step_columns(reader.manifest.feature_names),
     )

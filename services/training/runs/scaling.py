@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from services.training.runs.rows import Steps
+
 Array = jax.Array
 NumpyArray = np.ndarray[Any, Any]
 
@@ -36,15 +38,26 @@ class Scaling:
         return len(self.centre) + len(self.flagged)
 
 
-def fit_scaling(features: NumpyArray) -> Scaling:
-    """Fit on raw rows; NaN is missing."""
+def fit_scaling(features: NumpyArray, steps: Steps = ()) -> Scaling:
+    """Fit on raw rows; NaN is missing.
+
+    The steps of a sequence are scaled alike, so that a number means the same at each of them, and
+    flagged by their first column.
+    """
     bent = _bend_numpy(features)
     missing = np.isnan(bent)
     counts = np.maximum((~missing).sum(axis=0), 1)
     centre = np.nansum(bent, axis=0, dtype=np.float64) / counts
     spread = np.sqrt(np.nansum((bent - centre) ** 2, axis=0, dtype=np.float64) / counts)
+    for alike in map(list, zip(*steps, strict=True)):
+        values = bent[:, alike][~missing[:, alike]]
+        centre[alike], spread[alike] = (values.mean(), values.std()) if len(values) else (0.0, 0.0)
     rates = missing.mean(axis=0)
-    flagged = tuple(int(i) for i in np.flatnonzero(rates > _LEAST_MISSING_SHARE))
+    is_flagged = rates > _LEAST_MISSING_SHARE
+    for step in steps:
+        is_flagged[list(step)] = False
+        is_flagged[step[0]] = True
+    flagged = tuple(int(i) for i in np.flatnonzero(is_flagged))
     return Scaling(
         centre=centre.astype(np.float32),
         spread=np.where(spread < 1e-6, 1.0, spread).astype(np.float32),
