@@ -112,7 +112,7 @@ def train(
     """
     stage = "train"
     stages.show(stage, common_pb2.Progress(message="starting"))
-    nodes = (placement.worker_count, placement.server_count) if placement else ()
+    nodes = [placement.SerializeToString(deterministic=True).hex()] if placement else []
     request = training_pb2.CreateTrainingRunRequest(
         model=f"models/{question.name}",
         dataset=dataset.name,

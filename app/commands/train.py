@@ -34,9 +34,18 @@ from shared.config.prediction import shipped_text
     show_default=True,
     help="One process, or parameter servers and workers, each a process on a core of its own.",
 )
-@click.option("--workers", type=click.IntRange(1, 64), help="Processes that compute.  [default: 2]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    help="Processes that compute, in each group.  [default: 2]",
+)
 @click.option(
     "--servers", type=click.IntRange(1, 64), help="Processes that keep parameters.  [default: 1]"
+)
+@click.option(
+    "--groups",
+    type=click.IntRange(1, 64),
+    help="Groups of workers, each with a network of the ensemble at a time.  [default: 1]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained; train nothing.")
 @click.pass_obj
@@ -49,6 +58,7 @@ def train(
     runtime: str,
     workers: int | None,
     servers: int | None,
+    groups: int | None,
     dry_run: bool,
 ) -> None:
     """Train the model that answers a PREDICTION file, judge it and publish it.
@@ -64,7 +74,9 @@ def train(
     The same command again finds the same version; another seed or changed data make another.
 
     With --runtime ps gradients go from workers to parameter servers layer by layer; lost processes
-    are replaced and change nothing in the result.
+    are replaced and change nothing in the result. A question about users is answered by several
+    networks: --groups fits so many of them at the same time, on the same servers, each by workers
+    with a queue of their own. Groups change nothing in the result either.
 
     \b
     Examples:
@@ -73,10 +85,16 @@ def train(
       oriel train flowers.yaml --data ~/pictures --epochs 5
       oriel train churn_90d
       oriel train mnist --data ../shared/data --runtime ps --workers 2 --servers 2
+      oriel train churn_90d --runtime ps --workers 1 --servers 2 --groups 2
     """
     started = time.perf_counter()
-    placement = _placement(runtime, workers, servers)
-    question = training.Question.of(_text(prediction, data, epochs))
+    placement = _placement(runtime, workers, servers, groups)
+    text = _text(prediction, data, epochs)
+    if placement and placement.group_count > 1 and asks_of_images(text):
+        raise click.UsageError(
+            f"--groups is for an ensemble, and one network answers {prediction}; leave it out"
+        )
+    question = training.Question.of(text)
     with open_session(place.home, "oriel train") as channel:
         clients = Clients(channel)
         with console.stages() as stages:
@@ -103,13 +121,15 @@ def train(
 
 
 def _placement(
-    runtime: str, workers: int | None, servers: int | None
+    runtime: str, workers: int | None, servers: int | None, groups: int | None
 ) -> training_pb2.Placement | None:
-    """Return the processes of a group; None where one process does everything."""
+    """Return the processes of a run; None where one process does everything."""
     if runtime == "ps":
-        return training_pb2.Placement(worker_count=workers or 2, server_count=servers or 1)
-    if workers is not None or servers is not None:
-        raise click.UsageError("--workers and --servers are for --runtime ps; add it")
+        return training_pb2.Placement(
+            worker_count=workers or 2, server_count=servers or 1, group_count=groups or 1
+        )
+    if (workers, servers, groups) != (None, None, None):
+        raise click.UsageError("--workers, --servers and --groups are for --runtime ps; add it")
     return None
 
 

@@ -7,9 +7,11 @@ be reached, and how far training is.
 
 import argparse
 import json
+import queue
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -40,13 +42,16 @@ _PACE_SECONDS = 1.0
 def main(arguments: list[str]) -> int:
     """Be the node that the arguments describe, until its work is done."""
     options = _parser().parse_args(arguments)
+    lines: queue.Queue[str] = queue.Queue()
     if options.tied:
-        threading.Thread(target=end_with_parent, daemon=True).start()
+        threading.Thread(target=end_with_parent, args=(lines.put,), daemon=True).start()
         threading.Thread(target=_beat, daemon=True).start()
     if options.role == "coordinator":
         _coordinate(options)
+    elif options.coordinator == ["-"]:
+        _take_part(options, iter(lines.get, None))
     else:
-        _take_part(options)
+        _take_part(options, options.coordinator)
     return 0
 
 
@@ -70,11 +75,14 @@ def _coordinate(options: argparse.Namespace) -> None:
         _write(options.out, coordinator.run(job.start()))
 
 
-def _take_part(options: argparse.Namespace) -> None:
+def _take_part(options: argparse.Namespace, coordinators: Iterable[str]) -> None:
     network = NearTransport(SocketTransport())
     surroundings = Surroundings(network, order_builder(ALL_RECIPES), options.patience)
     serving = threading.Thread(
-        target=serve, args=(surroundings, options.listen, options.coordinator), name="serve"
+        target=serve,
+        args=(surroundings, options.listen, coordinators),
+        name="serve",
+        daemon=True,  # where the worker fails, the node does
     )
     try:
         if options.role != "worker":
@@ -148,7 +156,8 @@ def _parser() -> argparse.ArgumentParser:
         "--coordinator",
         action="append",
         default=[],
-        help="host:port of the group's coordinator; a server may have several",
+        help="host:port of the group's coordinator; a server may have several, or is told them "
+        "line by line on stdin when this is - and it is tied",
     )
     parser.add_argument(
         "--tied", action="store_true", help="end when stdin closes; say every second: alive"

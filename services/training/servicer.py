@@ -58,14 +58,14 @@ class TrainingServicer(rpc.TrainingServiceServicer):
             str(dataset.folder),
             dataset.content_hash,
             request.has_layer_times,
-            *_nodes(request),
+            *_nodes(request, config.members if isinstance(config, RunConfig) else 1),
         )
         asked = {
             "model": request.model,
             "dataset": request.dataset,
             "prediction_files": list(request.prediction_files),
             "seed": request.seed,
-            "nodes": [order.workers, order.servers],
+            "nodes": [order.workers, order.servers, order.groups],
         }
         job = self._jobs.submit(
             request.request_id, asked, lambda run: self._training.carry_out(order, config, run)
@@ -113,14 +113,16 @@ def _model(name: str) -> str:
     return model
 
 
-def _nodes(request: pb.CreateTrainingRunRequest) -> tuple[int, int]:
-    """Workers and servers; none where the run's own process computes."""
+def _nodes(request: pb.CreateTrainingRunRequest, fit_count: int) -> tuple[int, int, int]:
+    """Workers of a group, servers and groups; no workers where the run's own process computes."""
     if not request.HasField("placement"):
-        return 0, 0
+        return 0, 0, 1
     asked = request.placement
+    group_count = asked.group_count or 1
     for field, count in (
         ("worker_count", asked.worker_count),
         ("server_count", asked.server_count),
+        ("group_count", group_count),
     ):
         if not 1 <= count <= MOST_NODES:
             raise InvalidArgumentError(
@@ -129,7 +131,16 @@ def _nodes(request: pb.CreateTrainingRunRequest) -> tuple[int, int]:
                 field=field,
                 value=count,
             )
-    return asked.worker_count, asked.server_count
+    if group_count > fit_count:
+        raise InvalidArgumentError(
+            f"placement.group_count is {group_count}, and only {fit_count} of the run's networks "
+            "may be fitted at the same time; ask for no more groups than that",
+            reason="PLACEMENT_INVALID",
+            field="group_count",
+            value=group_count,
+            most=fit_count,
+        )
+    return asked.worker_count, asked.server_count, group_count
 
 
 def _require_answered(

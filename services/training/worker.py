@@ -11,6 +11,7 @@ import shutil
 import sys
 import threading
 import traceback
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -54,16 +55,18 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
         _prepare_jax(run_path, fits_at_once=1 if isinstance(config, ImageRunConfig) else 2)
         reporter = _Messages(channel, folder, order.has_layer_times)
         fits: Fits = KeptFits(folder.checkpoints_path, folder.identity(), save_seconds)
-        if order.workers:
-            nodes = Nodes(order.workers, order.servers)
-            fits = PlacedFits(fits, folder, nodes, save_seconds, reporter.pace)
-        if isinstance(config, ImageRunConfig):
-            images = ImageDatasetReader(order.dataset_folder)
-            result = run_images(images, order.model, config, reporter, fits)
-        else:
-            reporter.progress(0, 2 * config.members * config.epochs, "reading the dataset")
-            users = DatasetReader(order.dataset_folder)
-            result = run_training(users, order.model, config, reporter, fits)
+        with ExitStack() as stack:
+            if order.workers:
+                nodes = Nodes(order.workers, order.servers, order.groups)
+                placed = PlacedFits(fits, folder, nodes, save_seconds, reporter.pace)
+                fits = stack.enter_context(placed)
+            if isinstance(config, ImageRunConfig):
+                images = ImageDatasetReader(order.dataset_folder)
+                result = run_images(images, order.model, config, reporter, fits)
+            else:
+                reporter.progress(0, 2 * config.members * config.epochs, "reading the dataset")
+                users = DatasetReader(order.dataset_folder)
+                result = run_training(users, order.model, config, reporter, fits)
         folder.write_result(result)
         shutil.rmtree(run_path / _COMPILED, ignore_errors=True)
     except DomainError as error:

@@ -112,6 +112,7 @@ def test_another_workspace_and_another_place_of_the_data_give_the_same_bytes(
     assert other.read_bytes() == manifest(home, "bars").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_question_about_users_is_trained_from_the_events_in_the_workspace(home, tmp_path):
     events = simulate(seed=3, users=120).write(tmp_path / "events.jsonl")
     oriel("--home", home, "ingest", events, "--mapping", "segment")
@@ -119,7 +120,19 @@ def test_a_question_about_users_is_trained_from_the_events_in_the_workspace(home
     assert "rows, evaluation test" in printed
     assert "2 networks of" in printed
     assert "logistic regression" in printed
-    assert json.loads(manifest(home, "churn_90d").read_text())["predictions"] == ["churn_90d"]
+    first = manifest(home, "churn_90d")
+    assert json.loads(first.read_text())["predictions"] == ["churn_90d"]
+    # The ensemble's two networks at the same time, on a server that they share.
+    groups = ("--runtime", "ps", "--workers", "1", "--servers", "1", "--groups", "2")
+    printed = oriel("--home", home, "train", "churn_90d", *groups)
+    assert "models/churn_90d/versions/2" in printed
+    alone, together = (
+        json.loads((first.parents[1] / number / "evaluation.json").read_text()) for number in "12"
+    )
+    assert len(together["losses"]) == len(alone["losses"])
+    assert together["metrics"]["model"]["auc"]["value"] == pytest.approx(
+        alone["metrics"]["model"]["auc"]["value"], abs=0.05
+    )
 
 
 def test_runs_lists_the_run_and_shows_where_its_time_goes(trained, home):

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import psutil
 import pytest
 
-from services.training.adapters.group import NodeGroup, Nodes
+from services.training.adapters.group import NodeGroup, Nodes, SharedServers
 from services.training.adapters.placed import read_result
 from services.training.engine.ps.orders import order_builder
 from services.training.engine.ps.recipes import RECIPES
@@ -72,6 +74,29 @@ def test_whoever_is_stopped_is_replaced(tmp_path, role, number):
     result = read_result(group.result_path)
     for name, values in state.weights.items():
         np.testing.assert_array_equal(np.asarray(result.parameters[name]), values)
+
+
+def test_groups_on_the_same_servers_train_at_the_same_time_and_in_turn(tmp_path):
+    nodes = Nodes(workers=1, servers=2, groups=2)
+    heard = {seed: Killer() for seed in (4, 5, 6)}
+    heard[4].plan = [(60, "server", 0), (120, "worker", 0)]
+
+    def carry_out(seed, number):
+        group = NodeGroup(tmp_path / str(seed), nodes, servers, number, save_seconds=60.0)
+        group.run({**ORDER, "seed": seed}, heard[seed])
+        return read_result(group.result_path)
+
+    with closing(SharedServers(tmp_path, nodes.servers)) as servers:
+        with ThreadPoolExecutor(2) as pool:
+            results = dict(zip((4, 5), pool.map(carry_out, (4, 5), (0, 1)), strict=True))
+        assert len(nodes_with("--role")) == 2  # the servers stay
+        results[6] = carry_out(6, 0)
+    assert heard[4].plan == []
+    for seed, result in results.items():
+        state, _ = reference(order_builder(RECIPES)({**ORDER, "seed": seed}))
+        for name, values in state.weights.items():
+            np.testing.assert_array_equal(np.asarray(result.parameters[name]), values)
+    assert nodes_with("--role") == []
 
 
 def test_an_order_that_nodes_refuse_is_told_with_what_they_printed(tmp_path):

@@ -218,6 +218,11 @@ def refusing(tmp_path_factory, folder):
             "PLACEMENT_INVALID",
         ),
         (
+            {"placement": pb.Placement(worker_count=1, server_count=1, group_count=64)},
+            InvalidArgumentError,
+            "PLACEMENT_INVALID",
+        ),
+        (
             {"prediction_files": [FILES[0].replace("churn_90d", "other")]},
             InvalidArgumentError,
             "DATASET_FOR_OTHER_PREDICTIONS",

@@ -23,8 +23,9 @@ class Order:
         dataset_folder: Where the dataset lies.
         dataset_hash: Of its content.
         has_layer_times: Whether each layer is timed.
-        workers: Processes that compute; 0 when the run's own process does.
+        workers: Processes that compute, in each group; 0 when the run's own process does.
         servers: Processes that keep the parameters.
+        groups: Groups of workers that carry out a fit each at the same time.
     """
 
     model: str
@@ -33,6 +34,7 @@ class Order:
     has_layer_times: bool = False
     workers: int = 0
     servers: int = 0
+    groups: int = 1
 
 
 class RunFolder:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +23,8 @@ Work = Callable[[StandingStore | None], FitResult]
 
 OnEpoch = Callable[[EpochReport], None]
 
+FitOne = Callable[[int], FitResult]
+
 
 class Fits(Protocol):
     """Carries out the fits of a run."""
@@ -30,9 +33,17 @@ class Fits(Protocol):
         """The result of the fit of that name; `on_epoch` hears epochs that `work` does not do."""
         ...
 
+    def each(self, one: FitOne, count: int) -> list[FitResult]:
+        """`one(0)`, `one(1)`, …, each of which asks for a fit, several at the same time."""
+        ...
+
 
 class FreshFits:
     """Carries out every fit and keeps nothing."""
+
+    def each(self, one: FitOne, count: int) -> list[FitResult]:
+        """On two threads."""
+        return on_two_threads(one, count)
 
     def fit(self, name: str, work: Work, on_epoch: OnEpoch) -> FitResult:
         """Work."""
@@ -58,6 +69,10 @@ class KeptFits:
             folder.mkdir(parents=True)
             write_whole(named, identity.encode())
 
+    def each(self, one: FitOne, count: int) -> list[FitResult]:
+        """On two threads."""
+        return on_two_threads(one, count)
+
     def fit(self, name: str, work: Work, on_epoch: OnEpoch) -> FitResult:
         """Read the fit if it was finished, else go on from its last checkpoint."""
         finished, under_way = self._folder / f"{name}.safetensors", self._folder / name
@@ -71,6 +86,16 @@ class KeptFits:
         write_whole(finished, _bytes(result))
         shutil.rmtree(under_way, ignore_errors=True)
         return result
+
+
+def on_two_threads(one: FitOne, count: int) -> list[FitResult]:
+    """Results in their order; the first is fitted alone, so that the rest find its program.
+
+    Fits are independent, so how the threads take turns changes no number.
+    """
+    first = one(0)
+    with ThreadPoolExecutor(2) as pool:
+        return [first, *pool.map(one, range(1, count))]
 
 
 def _bytes(result: FitResult) -> bytes:

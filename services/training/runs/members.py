@@ -1,7 +1,6 @@
 """The ensemble: networks and straight lines cross-fitted over groups of users, then calibrated."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +50,7 @@ def fit_members(
     *,
     horizon_days: int,
     on_epoch: OnEpoch = lambda _member, _report: None,
+    on_fitted: Callable[[int], None] = lambda _member: None,
     on_pace: Callable[[Pace], None] = lambda _pace: None,
     fits: Fits | None = None,
     name: str = "member",
@@ -62,8 +62,9 @@ def fit_members(
         limits: Between the value segments.
         config: All choices of the run.
         horizon_days: Length of a label window.
-        on_epoch: Hears each epoch of each member, from two threads.
-        on_pace: Hears how fast members go, from two threads.
+        on_epoch: Hears each epoch of each member, from several threads.
+        on_fitted: Hears of each member that is fitted, from several threads.
+        on_pace: Hears how fast members go, from several threads.
         fits: Carries out the fits of members.
         name: First part of the names of these fits.
 
@@ -93,7 +94,9 @@ def fit_members(
                 checkpoints=checkpoints,
             )
 
-        return fits.fit(f"{name}-{number}", work, hear)
+        result = fits.fit(f"{name}-{number}", work, hear)
+        on_fitted(number)
+        return result
 
     linear = fit_linear(
         inputs,
@@ -103,7 +106,7 @@ def fit_members(
         horizon_days=horizon_days,
         most_rows=config.most_rows,
     )
-    results = _on_two_threads(fit_one, config.members)
+    results = fits.each(fit_one, config.members)
     members: list[Mapping[str, Any]] = [_numpy(result.parameters) for result in results]
     unseen: dict[str, NumpyArray] = {}
     most = int(np.bincount(group).max())
@@ -169,16 +172,6 @@ def _calibrate(
     )
     factor = fit_spend_factor(expected, rows.spend, wide)
     return Calibration(slope, intercept, factor, sharpness, shift)
-
-
-def _on_two_threads(work: Callable[[int], FitResult], count: int) -> list[FitResult]:
-    """Results in their order; the first member is fitted alone, so that the rest find its program.
-
-    Members are independent, so how the threads take turns changes no number.
-    """
-    first = work(0)
-    with ThreadPoolExecutor(2) as pool:
-        return [first, *pool.map(work, range(1, count))]
 
 
 def _resized(mask: NumpyArray, size: int) -> NumpyArray:

@@ -137,8 +137,8 @@ class _Progress:
         order = {name: number for number, name in enumerate(self._folds)}
         return sorted(self._losses, key=lambda loss: (order[loss.fold], loss.member, loss.epoch))
 
-    def listen(self, fold: str) -> Callable[[int, EpochReport], None]:
-        """What a fold's fit calls after each epoch."""
+    def listen(self, fold: str) -> tuple[Callable[[int, EpochReport], None], Callable[[int], None]]:
+        """What a fold's fit calls after each epoch of a member, and after its last."""
         before = len(self._folds) * self._config.members * self._config.epochs
         self._folds.append(fold)
         self.completed = before
@@ -149,14 +149,19 @@ class _Progress:
             loss = Loss(fold, member, report.epoch, report.train_loss, report.validation_loss)
             with self._lock:
                 self._losses.append(loss)
-                done[member] = report.epoch + 1
-                for earlier in range(max(done) - 1):  # at most two members are under way
-                    done[earlier] = self._config.epochs
-                self.completed = max(self.completed, before + sum(done.values()))
                 self._reporter.epoch(loss, report)
-                self._reporter.progress(self.completed, self.total, words)
+                count(member, report.epoch + 1)
 
-        return hear
+        def end(member: int) -> None:
+            with self._lock:
+                count(member, self._config.epochs)
+
+        def count(member: int, epochs: int) -> None:
+            done[member] = epochs
+            self.completed = before + sum(done.values())
+            self._reporter.progress(self.completed, self.total, words)
+
+        return hear, end
 
     def pace(self, pace: Pace) -> None:
         """Pass it on."""
@@ -167,12 +172,14 @@ def _fit(
     reader: DatasetReader, fold: FoldSpec, config: RunConfig, progress: _Progress, fits: Fits
 ) -> tuple[Fitted, Rows]:
     rows = read_rows(reader, fold.train_as_ofs)
+    on_epoch, on_fitted = progress.listen(fold.name)
     fitted = fit_members(
         rows,
         limits_of(fold),
         config,
         horizon_days=reader.manifest.horizon_days,
-        on_epoch=progress.listen(fold.name),
+        on_epoch=on_epoch,
+        on_fitted=on_fitted,
         on_pace=progress.pace,
         fits=fits,
         name=fold.name,

@@ -102,7 +102,9 @@ def test_a_wrong_zone_is_refused_before_anything_is_written(oriel, tmp_path):
         (["wrong.yaml"], "did you mean 'source'"),
         (["mnist", "--epochs", "0"], "x>=1"),
         (["picture.yaml"], "the text is not YAML"),
-        (["mnist", "--workers", "2"], "--workers and --servers are for --runtime ps; add it"),
+        (["mnist", "--workers", "2"], "--servers and --groups are for --runtime ps; add it"),
+        (["mnist", "--groups", "2"], "--servers and --groups are for --runtime ps; add it"),
+        (["mnist", "--runtime", "ps", "--groups", "2"], "one network answers mnist; leave it out"),
     ],
 )
 def test_a_mistake_in_what_to_train_is_a_usage_error(oriel, tmp_path, arguments, message):

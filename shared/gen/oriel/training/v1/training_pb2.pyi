@@ -259,19 +259,25 @@ class Placement(_message.Message):
 
     WORKER_COUNT_FIELD_NUMBER: _builtins.int
     SERVER_COUNT_FIELD_NUMBER: _builtins.int
+    GROUP_COUNT_FIELD_NUMBER: _builtins.int
     worker_count: _builtins.int
-    """Processes that compute, at least 1."""
+    """Processes that compute in each group, at least 1."""
     server_count: _builtins.int
-    """Processes that keep parameters, at least 1."""
+    """Processes that keep parameters, at least 1; all groups share them."""
+    group_count: _builtins.int
+    """Groups of workers; each fits one network of the run at a time, so at most as many as there are
+    networks. 1 when 0.
+    """
     def __init__(
         self,
         *,
         worker_count: _builtins.int = ...,
         server_count: _builtins.int = ...,
+        group_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["server_count", b"server_count", "worker_count", b"worker_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group_count", b"group_count", "server_count", b"server_count", "worker_count", b"worker_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
