@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _compiled_as_users_have_it():
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("XLA_FLAGS")

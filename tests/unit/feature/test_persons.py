@@ -129,7 +129,7 @@ def test_features_and_labels_of_merged_persons_equal_the_reference(warehouse, tm
         for person, keys in plain.at(instant.time_ms).items():
             whole = next(group for group in later.values() if person in group)
             expected_rows.append((person, as_of))
-            features.append(history(by_key, keys, zone, instant))
+            features.append(history(by_key, keys, zone, instant, manifest.feature_names))
             labels.append(spend_micros(joined(by_key, whole, zone), instant, 10))
     order = sorted(range(len(expected_rows)), key=expected_rows.__getitem__)
     assert rows.user_keys.tolist() == [expected_rows[place][0] for place in order]
@@ -144,6 +144,6 @@ def joined(by_key, keys, zone):
     return [event for events in reference_events(rows, zone).values() for event in events]
 
 
-def history(by_key, keys, zone, instant):
+def history(by_key, keys, zone, instant, names):
     events = joined(by_key, keys, zone)
-    return [feature_value(each.expression, events, instant) for each in FEATURES.values()]
+    return [feature_value(FEATURES[name].expression, events, instant) for name in names]

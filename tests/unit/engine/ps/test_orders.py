@@ -42,7 +42,7 @@ def test_a_registered_model_can_be_ordered_on_random_rows():
     }
     job = build(recipe="registered_model", arguments=arguments)
     assert job.rows.inputs["images"].shape == (8, 28, 28, 1)
-    assert job.vectors[0].name == "convolution0"
+    assert job.vectors[0].name == "convolution0+convolution1+dense0+dense1+heads"
 
 
 @pytest.mark.parametrize(
