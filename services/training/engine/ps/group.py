@@ -114,6 +114,7 @@ class ServedGroup:
         with self._lock, numbers(self.job.config):
             second = self.seconds.pop(owner, None)
             self._release_all(owner)
+            self._tell_settled(owner)
         if second is not None:
             second.drop()
 
@@ -144,6 +145,7 @@ class ServedGroup:
         with self._lock, numbers(self.job.config):
             if key in self._held_back:
                 self._publish(*self._held_back.pop(key))
+                self._tell_settled(header.owner)
 
     def take_over(self, owner: int) -> None:
         """The first server of an owner is lost: stand for it."""
@@ -219,7 +221,10 @@ class ServedGroup:
                 worker.send(header, body, (kept.vector, piece.start, piece.size, tag))
 
     def _tell_settled(self, owner: int) -> None:
-        settled, before = self.holdings[owner].settled, self._settled.get(owner)
+        """Say which steps are over: what only this server has may have to be computed again."""
+        held_back = [step for of, _, _, step in self._held_back if of == owner]
+        settled = min([self.holdings[owner].settled, *held_back])
+        before = self._settled.get(owner)
         if settled != before:
             self._settled[owner] = settled
             losses = self._losses_of(owner).between(before or 0, settled)

@@ -66,6 +66,43 @@ def test_an_update_is_not_seen_before_the_second_server_has_it(followed):
     assert worker.versions() == {0, 1}
 
 
+def settled(coordinator):
+    told = [said(body) for header, body in coordinator.sent if header.kind == Kind.CONTROL]
+    return max((each["step"] for each in told if each["type"] == "settled"), default=0)
+
+
+def give_gradients(group, vectors):
+    for vector in vectors:
+        size = JOB.vectors[vector].size
+        body = memoryview(bytearray(np.ones(size, np.float32).tobytes()))
+        group.add(Header(Kind.GRADIENT, vector=vector, size=size, body=len(body)), body)
+
+
+def totals(second):
+    return [header for header, _ in second.sent if header.kind == Kind.TOTAL]
+
+
+def test_a_step_is_over_when_the_second_server_has_all_of_it(followed):
+    group, coordinator, _, second = followed
+    given = {header.vector for header in totals(second)}
+    give_gradients(group, [n for n in range(len(JOB.vectors)) if n not in given])
+    *early, last = totals(second)
+    for total in early:
+        group.release(total._replace(kind=Kind.KEPT))
+    assert settled(coordinator) == 0
+    group.release(last._replace(kind=Kind.KEPT))
+    assert settled(coordinator) == 1
+
+
+def test_without_a_second_server_a_step_is_over_when_it_is_applied(followed):
+    group, coordinator, _, second = followed
+    given = {header.vector for header in totals(second)}
+    give_gradients(group, [n for n in range(len(JOB.vectors)) if n not in given])
+    assert settled(coordinator) == 0
+    group.part_from_second(0)
+    assert settled(coordinator) == 1
+
+
 def test_a_lost_second_server_alone_lets_nothing_out(followed):
     group, coordinator, worker, second = followed
     group.dismiss(second)
