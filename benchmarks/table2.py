@@ -22,7 +22,7 @@ from benchmarks.training_rounds import Contestant, interleave, started
 
 CORES = os.cpu_count() or 1
 ROUNDS = 3
-EPOCHS = {"mnist": 6, "cifar10": 8, "flowers": 20}
+EPOCHS = {"mnist": 6, "cifar10": 3, "flowers": 10}
 RATES = {"mnist": 0.05, "cifar10": 0.05, "flowers": 0.02}
 WAYS = {"torch": ("eager", "channels_last"), "tensorflow": ("loop", "fit")}
 NAMES = {"ours": "Oriel", "torch": "PyTorch", "tensorflow": "TensorFlow"}
