@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks.distributed_images import images
 from benchmarks.table2_ours import accuracy, arrays
+from services.training.engine.environment import run_programs_where_called
 from services.training.engine.ps.coordinator import Coordinator
 from services.training.engine.ps.job import Job
 from services.training.engine.ps.near import NearTransport
@@ -105,6 +106,7 @@ def _listening(
 def take_part(case: dict[str, Any]) -> None:
     """Be worker and server until ended."""
     threading.Thread(target=end_with_parent, daemon=True).start()
+    run_programs_where_called()
     network = NearTransport(SocketTransport())
     surroundings = Surroundings(network, BUILD, PATIENCE_SECONDS)
     address = case["coordinator"]

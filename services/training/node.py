@@ -20,6 +20,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from services.training.engine.checkpoints import Checkpoints
+from services.training.engine.environment import run_programs_where_called
 from services.training.engine.fitting import EpochReport, Pace
 from services.training.engine.ps.coordinator import Coordinator
 from services.training.engine.ps.job import Job
@@ -76,6 +77,7 @@ def _coordinate(options: argparse.Namespace) -> None:
 
 
 def _take_part(options: argparse.Namespace, coordinators: Iterable[str]) -> None:
+    run_programs_where_called()
     network = NearTransport(SocketTransport())
     surroundings = Surroundings(network, order_builder(ALL_RECIPES), options.patience)
     serving = threading.Thread(

@@ -30,7 +30,7 @@ class Node:
         self.connection = None
 
     def room(self, header):
-        return memoryview(bytearray(header.body))
+        return None if header.kind == Kind.CONTROL else memoryview(bytearray(header.body))
 
     def received(self, connection, header, body):
         with self.changed:

@@ -82,9 +82,11 @@ class _End:
         try:
             while (message := self._inbox.take()) is not None:
                 header, body, _ = message
+                given = memoryview(body).cast("B")
                 room = self._receiver.room(header)
-                room[:] = memoryview(body).cast("B")
-                self._receiver.received(self, header, room)
+                if room is not None:
+                    room[:] = given
+                self._receiver.received(self, header, given if room is None else room)
         except Exception as raised:  # noqa: BLE001 - the receiver is told what it raised
             error = raised
         self._inbox.close(is_dropped=True)

@@ -116,9 +116,8 @@ class Attendance:
         self.server = server
         self.ended: queue.Queue[tuple[bool, Exception | None]] = queue.Queue()
 
-    def room(self, header: Header) -> memoryview:
-        """As the server."""
-        return self.server.room(header)
+    def room(self, header: Header) -> None:
+        """Anywhere, as the server."""
 
     def received(self, connection: Connection, header: Header, body: memoryview) -> None:
         """As the server, unless it is the end."""
@@ -167,9 +166,8 @@ class _WorkerNode:
                     worker.received(connection, *message)
         return worker.run()
 
-    def room(self, header: Header) -> memoryview:
-        """Memory for what the coordinator says."""
-        return memoryview(bytearray(header.body))
+    def room(self, header: Header) -> None:
+        """Anywhere for what the coordinator says."""
 
     def received(self, connection: Connection, header: Header, body: memoryview) -> None:
         """The order first, everything after it is for the worker."""

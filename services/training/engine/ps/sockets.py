@@ -5,6 +5,9 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+import numpy as np
+
+from services.training.engine.ps.memory import aligned, as_bytes
 from services.training.engine.ps.messages import HEADER_BYTES, MAX_BODY_BYTES, Header
 from services.training.engine.ps.outbox import Outbox
 from services.training.engine.ps.transport import IN_FLIGHT_BYTES, Body, Receiver
@@ -176,6 +179,8 @@ class _Link:
             if header.body > MAX_BODY_BYTES:
                 raise ValueError(f"a message of {header.body} bytes is not one of ours")
             room = self._receiver.room(header)
+            if room is None:
+                room = as_bytes(aligned(header.body, np.dtype(np.uint8)))
             if not _receive_exactly(self._socket, room):
                 return
             self._receiver.received(self, header, room)

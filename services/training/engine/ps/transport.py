@@ -39,12 +39,15 @@ class Connection(Hashable, Protocol):
 class Receiver(Protocol):
     """What a node does with what arrives; called by one thread a connection."""
 
-    def room(self, header: Header) -> memoryview:
-        """Writable memory of `header.body` bytes for the body of a message."""
+    def room(self, header: Header) -> memoryview | None:
+        """Writable memory of `header.body` bytes for the body of a message.
+
+        None where it may lie anywhere; it is then not written to, and may be kept.
+        """
         ...
 
     def received(self, connection: Connection, header: Header, body: memoryview) -> None:
-        """The body is in its room."""
+        """The body is there, in its room if it has one."""
         ...
 
     def lost(self, connection: Connection, error: Exception | None) -> None:

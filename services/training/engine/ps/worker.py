@@ -73,11 +73,9 @@ class Worker:
         self._reach(owners)
         coordinator.send(*control("ready"))
 
-    def room(self, header: Header) -> memoryview:
-        """Values go where they belong, everything else in memory of its own."""
-        if header.kind == Kind.VALUES:
-            return self._arrivals.room(header)
-        return memoryview(bytearray(header.body))
+    def room(self, header: Header) -> memoryview | None:
+        """Values go where they belong, everything else anywhere."""
+        return self._arrivals.room(header) if header.kind == Kind.VALUES else None
 
     def received(self, connection: Connection, header: Header, body: memoryview) -> None:
         """Act on a message."""
@@ -155,7 +153,7 @@ class Worker:
         self._arrivals.close()
 
     def _compute(self, assignment: Assignment) -> None:
-        """Start all programs of a micro-batch, then send what they give as it comes."""
+        """Run the programs of a micro-batch; its schedule says when what they give leaves."""
         task, kind = assignment.task, assignment.schedule.kind
         part = self._feed.part(task.step, task.part)
         is_wanted = partial(self._is_earliest, task.step)
@@ -163,17 +161,24 @@ class Worker:
         if kind != "prio":
             weights = dict(weights)
         passed = self._programs.forward(weights, part.batch, part.scale, part.key)
+        loss = float(passed.loss)
         given = [(self._states[name], seen) for name, seen in passed.observed.items()]
+
+        def send() -> None:
+            while given:
+                vector, array = given.pop(0)
+                self._push(assignment, vector, np.asarray(array), loss)
 
         def on_gradient(stage: int, array: Array) -> None:
             given.append((self._parameters[stage], array))
+            if kind != "end":
+                send()
 
         self._programs.backward(passed, on_gradient)
         if kind == "end":
             for _, array in given:
                 array.block_until_ready()
-        for vector, array in given:
-            self._push(assignment, vector, np.asarray(array), float(passed.loss))
+        send()
         self._tell("done", task)
 
     def _is_earliest(self, step: int) -> bool:
