@@ -42,9 +42,7 @@ def stages(job: Job) -> list[dict[str, float]]:
             result = program(*arguments)
             for leaf in jax.tree.leaves(result):
                 leaf.block_until_ready()
-            taken[number, "forward" if kind == "forward" else "backward"].append(
-                time.perf_counter() - started
-            )
+            taken[number, kind].append(time.perf_counter() - started)
             return result
 
         return call
@@ -61,8 +59,13 @@ def stages(job: Job) -> list[dict[str, float]]:
         {
             "parameter_bytes": 4 * sum(job.layers[layer].layout.size for layer in stage.layers),
             **{
-                f"{kind}_seconds": statistics.median(taken[number, kind][2:] or [0.0])
-                for kind in ("forward", "backward")
+                f"{way}_seconds": sum(
+                    statistics.median(taken[number, kind][2:] or [0.0]) for kind in kinds
+                )
+                for way, kinds in (
+                    ("forward", ("forward",)),
+                    ("backward", ("backward", "carry", "turn")),
+                )
             },
         }
         for number, stage in enumerate(job.stages)

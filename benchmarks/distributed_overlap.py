@@ -11,7 +11,7 @@ from services.training.engine.ps.tuning import Tuner
 
 WIDTHS = (784, 1024, 1024, 1024, 10)
 BATCH = 1024
-ROUNDS = 5
+ROUNDS = 7
 NEEDS = {
     "overlap_10gbit": 1.0,
     "overlap_1gbit": 1.25,
@@ -20,7 +20,7 @@ NEEDS = {
     "ddp_1gbit": 1.0,
     "ddp_500mbit": 1.0,
 }
-STEPS = {"10gbit": 6, "1gbit": 6, "500mbit": 5, "200mbit": 4}
+STEPS = {"10gbit": 5, "1gbit": 5, "500mbit": 4, "200mbit": 3}
 KIB = 1024
 PIECE = 1024 * KIB
 """Of the schedules that are ordered: what trying mostly ends with."""

@@ -63,7 +63,11 @@ def time_layers(
             layer.name,
             layer.layout.size,
             statistics.median(seconds[number, "forward"][1:]),
-            statistics.median(seconds[number, "backward"][1:]),
+            sum(
+                statistics.median(seconds[number, kind][1:])
+                for kind in ("backward", "carry")
+                if (number, kind) in seconds
+            ),
         )
         for number, layer in enumerate(layers)
     ]

@@ -35,7 +35,13 @@ Tape = Any
 """What a stage's backward needs of its forward, as a pytree."""
 
 Program = Callable[..., Any]
+
+OnGradient = Callable[[int, Array], None]
+"""(stage number, gradient of its parameters)."""
 Wrap = Callable[[int, str, Program], Program]
+
+PARTS = 2
+"""Programs of a divisible stage's backward: for its parameters, and for its carry."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,8 @@ class LayerPrograms:
 
     Args:
         stages: Without, every layer is one.
-        wrap: (stage number, "forward", "backward" or "turn", program) -> what is called in its
-            place, for those who measure.
+        wrap: (stage number, "forward", "backward", "carry" or "turn", program) -> what is called
+            in its place, for those who measure. "carry" is the second part of a divided backward.
     """
 
     def __init__(
@@ -80,10 +86,12 @@ class LayerPrograms:
         self._forward = [
             wrap(number, "forward", jax.jit(each.forward)) for number, each in enumerate(passes)
         ]
-        # The first stage's inputs are data: nobody wants their gradient.
         self._backward = [
-            wrap(number, "backward", jax.jit(_both if number else _parameters_only))
-            for number in range(len(passes))
+            [
+                wrap(number, kind, jax.jit(part))
+                for kind, part in zip(("backward", "carry"), _parts(number, each), strict=False)
+            ]
+            for number, each in enumerate(passes)
         ]
         self._loss = jax.jit(_loss_of(objective))
 
@@ -113,21 +121,45 @@ class LayerPrograms:
         loss, tape, seen = self._turn(*given, carry, key, part.targets, part.weights, scale)
         return Forward([*tapes, tape], loss, {}, observed | seen)
 
-    def backward(self, forward: Forward, on_gradient: Callable[[int, Array], None]) -> None:
-        """Go back through the stages; `on_gradient(number, gradient)`, last stage first."""
+    def backward(self, forward: Forward, on_gradient: OnGradient) -> None:
+        """Go back through the stages, last stage first."""
         cotangent = forward.cotangent
         for number in reversed(range(len(self.stages))):
             gradient, cotangent = self.backward_stage(number, forward.tapes, cotangent)
             on_gradient(number, gradient)
+
+    def backward_lowest_first(self, forward: Forward, on_gradient: OnGradient) -> None:
+        """The same gradients, those of low stages as early as can be: they are needed first.
+
+        Divisible stages are passed through at first, and come to their parameters on the way back
+        up. All cotangents between are kept until then.
+        """
+        cotangent = forward.cotangent
+        passed: list[tuple[int, Tape, Outputs]] = []
+        for number in reversed(range(len(self.stages))):
+            if number < len(self._backward) and len(self._backward[number]) == PARTS:
+                tape = forward.tapes.pop()
+                passed.append((number, tape, cotangent))
+                cotangent = self._backward[number][1](tape, cotangent)
+                continue
+            gradient, cotangent = self.backward_stage(number, forward.tapes, cotangent)
+            on_gradient(number, gradient)
+        while passed:
+            number, tape, cotangent = passed.pop()
+            on_gradient(number, self._backward[number][0](tape, cotangent))
 
     def backward_stage(
         self, number: int, tapes: list[Tape], cotangent: Outputs
     ) -> tuple[Array, Outputs]:
         """Gradient of one stage and the cotangent for the one below; the tape is used up."""
         tape = tapes.pop()
-        gradient, below = (
-            self._backward[number](tape, cotangent) if number < len(self._backward) else tape
-        )
+        if number == len(self._backward):  # the turn has gone back already
+            gradient, below = tape
+            return gradient, below
+        programs = self._backward[number]
+        if len(programs) == PARTS:
+            return programs[0](tape, cotangent), programs[1](tape, cotangent)
+        gradient, below = programs[0](tape, cotangent)
         return gradient, below
 
     def _given(
@@ -145,6 +177,8 @@ class _Pass:
         self._layers = {number: layers[number] for number in stage.layers}
         self._precision = precision
         self._is_first = stage.layers.start == 0
+        alone = len(self._layers) == 1
+        self.is_divisible = alone and all(each.is_divisible for each in self._layers.values())
         # As the arrays within a layer, so that the gradient is laid end to end in one go.
         self._layout = Layout(
             tuple(Parameter(each.name, (each.layout.size,)) for each in self._layers.values())
@@ -229,13 +263,30 @@ def _loss_of(objective: Objective) -> Callable[..., tuple[Array, Outputs]]:
     return run
 
 
+def _parts(number: int, stage: _Pass) -> tuple[Program, ...]:
+    """What a stage's backward consists of."""
+    if not number:  # its inputs are data: nobody wants their gradient
+        return (_without_carry,)
+    return (_of_parameters, _of_carry) if stage.is_divisible else (_both,)
+
+
 def _both(tape: Tape, cotangent: Outputs) -> tuple[Array, Outputs]:
     gradient, below = tape(cotangent)
     return gradient, below
 
 
-def _parameters_only(tape: Tape, cotangent: Outputs) -> tuple[Array, Outputs]:
+def _without_carry(tape: Tape, cotangent: Outputs) -> tuple[Array, Outputs]:
     return tape(cotangent)[0], {}
+
+
+def _of_parameters(tape: Tape, cotangent: Outputs) -> Array:
+    gradient: Array = tape(cotangent)[0]
+    return gradient
+
+
+def _of_carry(tape: Tape, cotangent: Outputs) -> Outputs:
+    below: Outputs = tape(cotangent)[1]
+    return below
 
 
 def _split_floats(carry: Outputs) -> tuple[Outputs, Outputs]:

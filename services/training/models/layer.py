@@ -163,6 +163,8 @@ class Layer:
             which device saw which micro-batch.
         state: What the state vector holds, for example running means; most layers have none.
         state_momentum: Share of the old state kept at each step.
+        is_divisible: Whether the gradients of its parameters and of its carry share no work worth
+            saving, so that either may be computed without the other.
     """
 
     name: str
@@ -170,6 +172,7 @@ class Layer:
     apply: Apply
     state: Layout = Layout()
     state_momentum: float = 0.9
+    is_divisible: bool = False
 
     def init(self, seeds: Sequence[int]) -> NumpyArray:
         """Fresh float32 parameters, a function of the seeds alone."""
@@ -185,11 +188,15 @@ LayerList = tuple[Layer, ...]
 
 
 def stateless(
-    name: str, layout: Layout, function: Callable[[Mapping[str, Array], Carry, Step], Carry]
+    name: str,
+    layout: Layout,
+    function: Callable[[Mapping[str, Array], Carry, Step], Carry],
+    *,
+    is_divisible: bool = False,
 ) -> Layer:
     """A layer without state, written over named arrays instead of the flat vector."""
 
     def apply(flat: Array, state: Array, carry: Carry, step: Step) -> tuple[Carry, Array]:
         return function(layout.unpack(flat), carry, step), state
 
-    return Layer(name, layout, apply)
+    return Layer(name, layout, apply, is_divisible=is_divisible)

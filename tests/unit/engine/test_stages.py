@@ -9,7 +9,8 @@ import pytest
 from services.training.engine import init_weights
 from services.training.engine.layerwise import LayerPrograms
 from services.training.engine.local import to_device
-from services.training.engine.rows import Plan, take
+from services.training.engine.ps.recipes import dense
+from services.training.engine.rows import Batch, Plan, take
 from services.training.engine.stages import Stage, single_layers, stages_of
 from services.training.engine.step import step_key
 from services.training.models import Layout, MlpConfig, Parameter, registered, stateless, table
@@ -113,3 +114,21 @@ def test_a_model_that_is_one_stage_is_one_program():
     )
     programs.backward(passed, lambda number, gradient: None)
     assert called == [(0, "turn")]
+
+
+def test_gradients_of_divisible_stages_have_the_same_bits_lowest_first():
+    material = dense((6, 8, 8, 3), 7)
+    programs = LayerPrograms(material.layers, material.objective, "float32")
+    rows = material.rows
+    batch = Batch(rows.inputs, rows.targets, np.ones(7, np.float32))
+    found = {}
+    for back in (programs.backward, programs.backward_lowest_first):
+        passed = programs.forward(
+            init_weights(material.layers, 1), batch, jnp.float32(1 / 7), jnp.zeros(2, jnp.uint32)
+        )
+        found[back.__name__] = {}
+        back(passed, found[back.__name__].__setitem__)
+    assert list(found["backward"]) == [2, 1, 0]
+    assert list(found["backward_lowest_first"]) == [0, 1, 2]
+    for number, gradient in found["backward"].items():
+        np.testing.assert_array_equal(gradient, found["backward_lowest_first"][number])

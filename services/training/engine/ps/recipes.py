@@ -87,4 +87,4 @@ def _dense_layer(number: int, width_in: int, width_out: int, *, is_last: bool) -
         out = below @ p["weight"] + p["bias"]
         return {"kind": out} if is_last else {"hidden": jax.nn.relu(out)}
 
-    return stateless(f"dense{number}", layout, apply)
+    return stateless(f"dense{number}", layout, apply, is_divisible=True)

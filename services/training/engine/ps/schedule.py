@@ -15,7 +15,8 @@ class Schedule:
     Args:
         kind: "end" sends after the whole backward pass; "wfbp" sends each layer's gradient as soon
             as it exists, and the next forward pass waits for all values; "prio" waits layer by
-            layer, and lower layers, which are needed first, overtake higher ones.
+            layer, and lower layers, which are needed first, overtake higher ones, also in the
+            computation of their gradients where that can be divided.
         piece_bytes: What travels, and is updated, at once.
     """
 

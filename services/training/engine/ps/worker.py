@@ -174,7 +174,10 @@ class Worker:
             if kind != "end":
                 send()
 
-        self._programs.backward(passed, on_gradient)
+        if kind == "prio":
+            self._programs.backward_lowest_first(passed, on_gradient)
+        else:
+            self._programs.backward(passed, on_gradient)
         if kind == "end":
             for _, array in given:
                 array.block_until_ready()
