@@ -12,6 +12,7 @@ from app.commands.events import ingest, rejects, replay
 from app.commands.mapping import mappings
 from app.commands.place import Place
 from app.commands.predict import predict
+from app.commands.prediction import prediction
 from app.commands.run import run
 from app.commands.runs import runs
 from app.commands.train import train
@@ -60,6 +61,7 @@ for command in (
     rejects,
     replay,
     mappings,
+    prediction,
     run,
     train,
     runs,

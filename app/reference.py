@@ -1,5 +1,7 @@
 """The reference page of the command line: `python -m app.reference > docs/reference/cli.md`."""
 
+from collections.abc import Iterator
+
 import click
 
 from app.cli import cli
@@ -24,12 +26,16 @@ def page() -> str:
     """Return the page as Markdown."""
     codes = "".join(f"| {code.value} | {text} |\n" for code, text in MEANINGS.items())
     parent = cli.make_context("oriel", [], resilient_parsing=True)
-    sections = []
-    for name in sorted(cli.commands):
-        command = cli.commands[name]
+    return _HEAD + codes + "\n" + "\n".join(_sections(cli, parent))
+
+
+def _sections(group: click.Group, parent: click.Context) -> Iterator[str]:
+    for name in sorted(group.commands):
+        command = group.commands[name]
         context = click.Context(command, info_name=name, parent=parent, terminal_width=100)
-        sections.append(f"## oriel {name}\n\n```text\n{context.get_help()}\n```\n")
-    return _HEAD + codes + "\n" + "\n".join(sections)
+        yield f"## {context.command_path}\n\n```text\n{context.get_help()}\n```\n"
+        if isinstance(command, click.Group):
+            yield from _sections(command, context)
 
 
 if __name__ == "__main__":

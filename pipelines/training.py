@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from pipelines.main_job import (
     request_id,
     stamp,
 )
-from shared.config.images import asks_of_images, parse_image_prediction
+from shared.config.images import parse_image_prediction
 from shared.config.prediction import parse_prediction
+from shared.config.sources import source_of
+from shared.config.table import parse_table_prediction
 
 
 @dataclass(frozen=True)
 class Question:
-    """A prediction file, read; `images` is the folder of its images, or None if it asks of users.
+    """A prediction file, read; `path` is where its images or rows lie, None if it asks of users.
 
     Raises:
         InvalidArgumentError: The file is wrong.
@@ -35,15 +38,26 @@ class Question:
 
     text: str
     name: str
-    images: Path | None
+    path: Path | None
 
     @classmethod
     def of(cls, text: str) -> "Question":
         """Read the text of a prediction file."""
-        if asks_of_images(text):
-            question = parse_image_prediction(text)
-            return cls(text, question.name, Path(question.images))
+        kind = source_of(text)
+        if kind == "images":
+            images = parse_image_prediction(text)
+            return cls(text, images.name, Path(images.images))
+        if kind == "table":
+            table = parse_table_prediction(text)
+            return cls(text, table.name, Path(table.path))
         return cls(text, parse_prediction(text).name, None)
+
+    def content(self) -> str:
+        """Names what lies at the path: other bytes, another text."""
+        assert self.path is not None
+        pattern = "*" if source_of(self.text) == "table" else "t*"
+        inside = [self.path] if self.path.is_file() else sorted(self.path.glob(pattern))
+        return json.dumps([(file.name, content_of(str(file))) for file in inside])
 
 
 @dataclass(frozen=True)
@@ -66,19 +80,31 @@ def prepare(clients: Clients, question: Question, stages: Stages) -> feature_pb2
     request = feature_pb2.CreateDatasetRequest(
         prediction_files=[question.text], purpose=feature_pb2.DATASET_PURPOSE_TRAINING
     )
-    if question.images is None:
-        summary = ingestion_pb2.GetWorkspaceSummaryRequest()
-        held = clients.ingestion.GetWorkspaceSummary(summary)
-        as_of_time = prediction_time(held)
+    if question.path is None:
+        held, as_of_time = _held(clients)
         request.as_of_time.CopyFrom(stamp(as_of_time))
         content = fingerprint(held, as_of_time)
     else:
-        files = sorted(question.images.glob("t*"))
-        content = json.dumps([(file.name, content_of(str(file))) for file in files])
+        content = question.content()
     request.request_id = request_id("dataset", RELEASE, content, question.text)
     dataset = clients.build_dataset(request, _shown(stages, stage))
     stages.end(stage, f"{dataset.row_count:,} rows")
     return dataset
+
+
+def explain_dataset(clients: Clients, question: Question) -> feature_pb2.ExplainDatasetResponse:
+    """Say what the training dataset would hold; builds nothing."""
+    request = feature_pb2.ExplainDatasetRequest(prediction_files=[question.text])
+    if question.path is None:
+        request.as_of_time.CopyFrom(stamp(_held(clients)[1]))
+    return clients.feature.ExplainDataset(request)
+
+
+def _held(clients: Clients) -> tuple[ingestion_pb2.GetWorkspaceSummaryResponse, datetime]:
+    """What the workspace holds, and the instant predicted at."""
+    summary = ingestion_pb2.GetWorkspaceSummaryRequest()
+    held = clients.ingestion.GetWorkspaceSummary(summary)
+    return held, prediction_time(held)
 
 
 def explain(

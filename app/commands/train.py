@@ -9,12 +9,12 @@ import click
 
 from app import console
 from app.commands.place import Place
+from app.commands.question import DATA_HELP, question_text
 from app.session import open_session
 from oriel.training.v1 import training_pb2
 from pipelines import training
 from pipelines.clients import Clients
-from shared.config.images import asks_of_images, located
-from shared.config.prediction import shipped_text
+from shared.config.sources import source_of
 
 
 @click.command()
@@ -23,7 +23,7 @@ from shared.config.prediction import shipped_text
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
-    help="Folder that the file's folder of images lies in.  [default: the current folder]",
+    help=DATA_HELP,
 )
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the images; else the file's.")
 @click.option("--seed", default=7, show_default=True, help="Of all randomness in training.")
@@ -64,12 +64,14 @@ def train(
     """Train the model that answers a PREDICTION file, judge it and publish it.
 
     PREDICTION is a YAML file or the name of one that comes with Oriel: mnist, cifar10 and flowers
-    learn from a folder of images below --data; churn_90d, value_90d and segment_90d from the
-    events in the workspace, as known at the first midnight after the last one.
+    learn from a folder of images below --data; bank, telco and online_shoppers from a table there
+    and reviews from texts; churn_90d, value_90d and segment_90d from the events in the workspace,
+    as known at the first midnight after the last one.
 
     The images lie in train*.npz or train*.parquet and, if some are kept to judge on, in test*
-    beside it. What was learned is published as models/NAME, with a model card that says how well
-    it does on images, or at a time, it has not seen.
+    beside it. A table or texts are .parquet or .csv files; they are judged by cross-validation.
+    What was learned is published as models/NAME, with a model card that says how well it does on
+    images or rows, or at a time, it has not seen.
 
     The same command again finds the same version; another seed or changed data make another.
 
@@ -82,6 +84,7 @@ def train(
     Examples:
       oriel train mnist --data ../shared/data --dry-run
       oriel train mnist --data ../shared/data
+      oriel train bank --data ../shared/data
       oriel train flowers.yaml --data ~/pictures --epochs 5
       oriel train churn_90d
       oriel train mnist --data ../shared/data --runtime ps --workers 2 --servers 2
@@ -89,8 +92,10 @@ def train(
     """
     started = time.perf_counter()
     placement = _placement(runtime, workers, servers, groups)
-    text = _text(prediction, data, epochs)
-    if placement and placement.group_count > 1 and asks_of_images(text):
+    text = question_text(prediction, data, epochs)
+    if placement and source_of(text) == "table":
+        raise click.UsageError(f"{prediction} is trained in one process; leave --runtime out")
+    if placement and placement.group_count > 1 and source_of(text) == "images":
         raise click.UsageError(
             f"--groups is for an ensemble, and one network answers {prediction}; leave it out"
         )
@@ -131,19 +136,6 @@ def _placement(
     if (workers, servers, groups) != (None, None, None):
         raise click.UsageError("--workers, --servers and --groups are for --runtime ps; add it")
     return None
-
-
-def _text(prediction: str, data: Path, epochs: int | None) -> str:
-    """Return the text of the prediction file, the folder of its images made absolute."""
-    file = Path(prediction)
-    is_file = file.is_file()
-    # What is no text at all is then refused as no YAML.
-    text = file.read_text("utf-8", "replace") if is_file else shipped_text(prediction)
-    if asks_of_images(text):
-        return located(text, data.expanduser().absolute(), epochs)
-    if epochs is not None:
-        raise click.UsageError(f"--epochs is for images; {prediction} asks of users")
-    return text
 
 
 def _facts(found: training_pb2.ExplainTrainingRunResponse) -> list[tuple[str, object]]:

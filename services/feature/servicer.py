@@ -1,7 +1,7 @@
 """Translates messages to use cases; holds no rule of its own."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -13,12 +13,18 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from oriel.feature.v1 import feature_pb2 as pb
 from oriel.feature.v1 import feature_pb2_grpc as rpc
 from services.feature.adapters.image_folder import ImageFolder
+from services.feature.adapters.table_file import TableFile
 from services.feature.domain.plan import FoldPlan
-from services.feature.domain.question import image_question_of, question_of
+from services.feature.domain.question import image_question_of, question_of, table_question_of
+from services.feature.domain.rules import Rule, Survey
 from services.feature.usecases.build import SCORING, TRAINING, DatasetBuilder, Order
-from services.feature.usecases.build_images import build_images
-from shared.config.images import asks_of_images
+from services.feature.usecases.build_images import build_images, explain_images
+from services.feature.usecases.build_table import build_table, explain_table
+from services.feature.usecases.explanation import Explanation
+from shared.config.sources import SourceKind, source_of
 from shared.dataset import Manifest
+from shared.dataset.images import ImageManifest
+from shared.dataset.tables import TableManifest
 from shared.errors import InvalidArgumentError
 from shared.features.calendar import Instant
 from shared.jobs import Job, JobContext, JobStore
@@ -42,8 +48,8 @@ class FeatureServicer(rpc.FeatureServiceServicer):
         """Start to build a dataset."""
         request_id = request.request_id or uuid.uuid4().hex
         identifier = sha256(request_id.encode()).hexdigest()[:16]
-        if any(map(asks_of_images, request.prediction_files)):
-            return self._create_images(request, request_id, identifier)
+        if (kind := _kind(request)) != "users":
+            return self._create_sourced(kind, request, request_id, identifier)
         order = self._order(request, f"datasets/{identifier}", _purpose(request.purpose))
         asked = {
             "prediction_files": list(request.prediction_files),
@@ -60,17 +66,17 @@ class FeatureServicer(rpc.FeatureServiceServicer):
             dataset=dataset_message(self._jobs.submit(request_id, asked, work))
         )
 
-    def _create_images(
-        self, request: pb.CreateDatasetRequest, request_id: str, identifier: str
+    def _create_sourced(
+        self, kind: SourceKind, request: pb.CreateDatasetRequest, request_id: str, identifier: str
     ) -> pb.CreateDatasetResponse:
-        question = image_question_of(list(request.prediction_files))
+        """Start to build a dataset of something that has no time."""
         _require_timeless_training(request)
-        source = ImageFolder(Path(question.images))
+        folder = self._folder / identifier
+        build = _sourced(kind, list(request.prediction_files), f"datasets/{identifier}", folder)
         asked = {"prediction_files": list(request.prediction_files), "purpose": TRAINING}
 
         def work(job: JobContext) -> Mapping[str, Any]:
-            folder = self._folder / identifier
-            manifest = build_images(f"datasets/{identifier}", question, source, folder, job)
+            manifest = build(job)
             return {
                 "predictions": list(manifest.predictions),
                 "uri": str(folder),
@@ -112,22 +118,24 @@ class FeatureServicer(rpc.FeatureServiceServicer):
         self, request: pb.ExplainDatasetRequest, _: grpc.ServicerContext
     ) -> pb.ExplainDatasetResponse:
         """Say what a training dataset would hold."""
+        kind, texts = _kind(request), list(request.prediction_files)
+        if kind == "table":
+            table = table_question_of(texts)
+            return _explained(explain_table(table, TableFile(Path(table.path))))
+        if kind == "images":
+            images = image_question_of(texts)
+            return _explained(explain_images(images, ImageFolder(Path(images.images))))
         order = self._order(request, f"datasets/explain-{uuid.uuid4().hex}", TRAINING)
-        plan, found = self._builder.explain(order)
+        plan, survey, found = self._builder.explain(order)
         instants = plan.spine.instants
         return pb.ExplainDatasetResponse(
             as_of_times=[_stamp(instant.time) for instant in instants],
-            folds=[_fold_message(fold, instants) for fold in plan.folds],
+            folds=[_fold_message(fold, instants, survey) for fold in plan.folds],
             features=[feature.name for feature in order.question.features],
-            rules=[
-                pb.DataRule(
-                    rule=rule.name,
-                    value=rule.value,
-                    threshold=rule.threshold,
-                    is_met=rule.is_met,
-                )
-                for rule in found
-            ],
+            rules=map(_rule_message, found),
+            row_count=sum(survey.eligible),
+            eligible_counts=survey.eligible,
+            active_counts=survey.active,
         )
 
     def _order(
@@ -178,11 +186,56 @@ def _result(manifest: Manifest, folder: Path) -> Mapping[str, Any]:
     }
 
 
-def _fold_message(fold: FoldPlan, instants: tuple[Instant, ...]) -> pb.Fold:
+Sourced = Callable[[JobContext], ImageManifest | TableManifest]
+
+
+def _sourced(kind: SourceKind, texts: list[str], name: str, folder: Path) -> Sourced:
+    """What builds a dataset of images or of a table; refuses what is wrong before work starts."""
+    if kind == "table":
+        table = table_question_of(texts)
+        rows = TableFile(Path(table.path))
+        return lambda job: build_table(name, table, rows, folder, job)
+    images = image_question_of(texts)
+    pictures = ImageFolder(Path(images.images))
+    return lambda job: build_images(name, images, pictures, folder, job)
+
+
+def _kind(request: pb.CreateDatasetRequest | pb.ExplainDatasetRequest) -> SourceKind:
+    """What the files ask about; a file about users has no say beside one that names a source."""
+    kinds = map(source_of, request.prediction_files)
+    return next((kind for kind in kinds if kind != "users"), "users")
+
+
+def _fold_message(fold: FoldPlan, instants: tuple[Instant, ...], survey: Survey) -> pb.Fold:
     return pb.Fold(
         name=fold.name,
         train_as_of_times=[_stamp(instants[index].time) for index in fold.train],
         test_as_of_times=[_stamp(instants[index].time) for index in fold.test],
+        train_row_count=sum(survey.eligible[index] for index in fold.train),
+        test_row_count=sum(survey.eligible[index] for index in fold.test),
+    )
+
+
+def _rule_message(rule: Rule) -> pb.DataRule:
+    return pb.DataRule(
+        rule=rule.name, value=rule.value, threshold=rule.threshold, is_met=rule.is_met
+    )
+
+
+def _explained(found: Explanation) -> pb.ExplainDatasetResponse:
+    """What a dataset without time would hold."""
+    return pb.ExplainDatasetResponse(
+        folds=[
+            pb.Fold(name=name, train_row_count=train, test_row_count=test)
+            for name, (train, test) in found.folds.items()
+        ],
+        features=found.features,
+        rules=map(_rule_message, found.rules),
+        excluded=[
+            pb.ExcludedColumn(column=column, reason=reason)
+            for column, reason in found.excluded.items()
+        ],
+        row_count=found.row_count,
     )
 
 
@@ -198,14 +251,14 @@ def _purpose(value: int) -> str:
 def _require_timeless_training(request: pb.CreateDatasetRequest) -> None:
     if _purpose(request.purpose) != TRAINING:
         raise InvalidArgumentError(
-            "purpose: images are for training only; use DATASET_PURPOSE_TRAINING",
-            reason="PURPOSE_NOT_FOR_IMAGES",
+            "purpose: images and tables are for training only; use DATASET_PURPOSE_TRAINING",
+            reason="PURPOSE_NOT_FOR_SOURCES",
         )
     for field in ("as_of_time", "known_at_time"):
         if request.HasField(field):
             raise InvalidArgumentError(
-                f"{field} is set, but images have no time; leave it unset",
-                reason="TIME_NOT_FOR_IMAGES",
+                f"{field} is set, but images and tables have no time; leave it unset",
+                reason="TIME_NOT_FOR_SOURCES",
                 field=field,
             )
 

@@ -45,8 +45,11 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     from services.training.runs.images import run_images
     from services.training.runs.kept import Fits, KeptFits
     from services.training.runs.run import run_training
+    from services.training.runs.table_config import TableRunConfig
+    from services.training.runs.tables import run_table
     from shared.dataset import DatasetReader
     from shared.dataset.images import ImageDatasetReader
+    from shared.dataset.tables import TableDatasetReader
     from shared.errors import DomainError
 
     folder = RunFolder(run_path)
@@ -63,6 +66,9 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
             if isinstance(config, ImageRunConfig):
                 images = ImageDatasetReader(order.dataset_folder)
                 result = run_images(images, order.model, config, reporter, fits)
+            elif isinstance(config, TableRunConfig):
+                table = TableDatasetReader(order.dataset_folder)
+                result = run_table(table, order.model, config, reporter, fits)
             else:
                 reporter.progress(0, 2 * config.members * config.epochs, "reading the dataset")
                 users = DatasetReader(order.dataset_folder)

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from shared.config import strict
+from shared.config.sources import source_of
 
 OPTIMIZERS = Literal["adamw", "sgd", "lamb"]
 
@@ -79,8 +80,7 @@ def asks_of_images(text: str) -> bool:
     Raises:
         InvalidArgumentError: It is not YAML.
     """
-    content = strict.document(text)
-    return isinstance(content, dict) and "source" in content
+    return source_of(text) == "images"
 
 
 def parse_image_prediction(text: str) -> ImagePrediction:

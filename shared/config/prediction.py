@@ -146,7 +146,7 @@ def _require_users(content: Mapping[Any, Any]) -> None:
         if key in content:
             raise strict.refusal(
                 key,
-                "a question about users has none, and one about images stands alone; "
+                "a question about users has none, and one about images or a table stands alone; "
                 "give files about users only",
             )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from shared.config.images import ImagePrediction, parse_image_prediction
 from shared.config.prediction import Eligibility, PredictionFile, parse_prediction
+from shared.config.table import TablePrediction, parse_table_prediction
 from shared.errors import InvalidArgumentError
 from shared.features import Feature, select
 
@@ -74,10 +75,23 @@ def image_question_of(texts: Sequence[str]) -> ImagePrediction:
     Raises:
         InvalidArgumentError: There are several, or it is wrong.
     """
+    return parse_image_prediction(_alone(texts, "images"))
+
+
+def table_question_of(texts: Sequence[str]) -> TablePrediction:
+    """Read the one prediction file about a table or texts that a dataset is to serve.
+
+    Raises:
+        InvalidArgumentError: There are several, or it is wrong.
+    """
+    return parse_table_prediction(_alone(texts, "a table"))
+
+
+def _alone(texts: Sequence[str], source: str) -> str:
     if len(texts) != 1:
         raise InvalidArgumentError(
-            "prediction_files: a file about images stands alone; send one request for each",
+            f"prediction_files: a file about {source} stands alone; send one request for each",
             reason="PREDICTION_FILES_DIFFER",
             field="source",
         )
-    return parse_image_prediction(texts[0])
+    return texts[0]

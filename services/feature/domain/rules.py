@@ -74,8 +74,14 @@ def rules(
     return tuple(found)
 
 
-def require(found: Sequence[Rule]) -> None:
+def require(
+    found: Sequence[Rule], mend: str = "Bring a longer history, or shorten the horizon"
+) -> None:
     """Refuse when a rule is not met.
+
+    Args:
+        found: The rules as measured.
+        mend: What a person can do about it.
 
     Raises:
         FailedPreconditionError: Lists each broken rule with its value and its threshold.
@@ -86,7 +92,7 @@ def require(found: Sequence[Rule]) -> None:
             f"{rule.name} is {rule.value:g}, at least {rule.threshold:g} needed" for rule in broken
         )
         raise FailedPreconditionError(
-            f"too little data: {listed}. Bring a longer history, or shorten the horizon",
+            f"too little data: {listed}. {mend}",
             reason="TOO_LITTLE_DATA",
             **{rule.name: f"{rule.value:g} of {rule.threshold:g}" for rule in broken},
         )

@@ -16,7 +16,7 @@ from services.feature.domain.plan import (
     training_instants,
 )
 from services.feature.domain.question import Question
-from services.feature.domain.rules import Rule, require, rules
+from services.feature.domain.rules import Rule, Survey, require, rules
 from services.feature.usecases.compute import Computation, Made
 from services.feature.usecases.layout import column_of, fold_spec, shards_of, survey_of
 from services.feature.usecases.ports import Extent, History, Watched
@@ -115,14 +115,14 @@ class DatasetBuilder:
         observed = min(question.horizon_days, last_day + 1 - instants[-1].day)
         return Plan(spine, fold_plans(question, instants), extent, observed)
 
-    def explain(self, order: Order) -> tuple[Plan, tuple[Rule, ...]]:
-        """Return the plan and how the data stands against the rules; builds nothing."""
+    def explain(self, order: Order) -> tuple[Plan, Survey, tuple[Rule, ...]]:
+        """Return the plan, its rows and how they stand against the rules; builds nothing."""
         plan = self.plan(order)
         needed = {condition.feature for condition in order.question.eligible.conditions}
         narrow = replace(order.question, features=tuple(FEATURES[name] for name in sorted(needed)))
         made = self._rows(replace(order, question=narrow), plan)
         survey = survey_of(made.arrays, plan.spine.instants)
-        return plan, rules(order.question, survey, plan.folds, plan.observed_days)
+        return plan, survey, rules(order.question, survey, plan.folds, plan.observed_days)
 
     def _rows(self, order: Order, plan: Plan) -> Made:
         return Computation(

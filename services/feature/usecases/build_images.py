@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from services.feature.domain.image_errors import shape_of, unreadable
 from services.feature.domain.image_parts import fingerprints, parts_of
+from services.feature.domain.rules import Rule, require
+from services.feature.usecases.explanation import Explanation
 from services.feature.usecases.image_ports import ImageBlock, ImageSource
-from services.feature.usecases.ports import Watched
+from services.feature.usecases.ports import Unwatched, Watched
 from shared.config.images import ImagePrediction
 from shared.dataset.images import PARTS, ImageManifest, ImageRows, write_images
 from shared.errors import FailedPreconditionError
@@ -36,6 +37,43 @@ def build_images(
         InvalidArgumentError: An image or a label is wrong; the message names file, row and field.
         FailedPreconditionError: There are too few images.
     """
+    rows, classes = _read(question, source, job)
+    require(_rules(rows, classes), "Bring more images")
+    total = len(rows)
+    job.raise_if_cancelled()
+    job.progress(total, total, "images", "writing")
+    return write_images(
+        folder,
+        rows,
+        name=name,
+        predictions=(question.name,),
+        classes=classes,
+        source_files=source.digests(),
+    )
+
+
+def explain_images(question: ImagePrediction, source: ImageSource) -> Explanation:
+    """Say what a dataset of images would hold; builds nothing.
+
+    Raises:
+        InvalidArgumentError: An image or a label is wrong; the message names file, row and field.
+        FailedPreconditionError: There is no image.
+    """
+    rows, classes = _read(question, source, Unwatched())
+    judged = int((rows.parts == PARTS.index("test")).sum())
+    return Explanation(
+        row_count=len(rows),
+        folds={"evaluation": (len(rows) - judged, judged)},
+        features=("images",),
+        excluded={},
+        rules=_rules(rows, classes),
+    )
+
+
+def _read(
+    question: ImagePrediction, source: ImageSource, job: Watched
+) -> tuple[ImageRows, tuple[str, ...]]:
+    """All images with their parts, and the names of their classes."""
     total = source.row_count()
     job.progress(0, total, "images", "reading images")
     blocks: list[ImageBlock] = []
@@ -55,17 +93,7 @@ def build_images(
     blocks.clear()
     parts = parts_of(fingerprints(images), labels, is_test)
     classes = question.classes or tuple(map(str, range(int(labels[~is_test].max()) + 1)))
-    _require_enough(labels, parts, classes)
-    job.raise_if_cancelled()
-    job.progress(total, total, "images", "writing")
-    return write_images(
-        folder,
-        ImageRows(images, labels.astype(np.int32), parts),
-        name=name,
-        predictions=(question.name,),
-        classes=classes,
-        source_files=source.digests(),
-    )
+    return ImageRows(images, labels.astype(np.int32), parts), classes
 
 
 def _checked(blocks: Iterator[ImageBlock], classes: tuple[str, ...]) -> Iterator[ImageBlock]:
@@ -96,22 +124,11 @@ def _checked(blocks: Iterator[ImageBlock], classes: tuple[str, ...]) -> Iterator
         yield block
 
 
-def _require_enough(
-    labels: npt.NDArray[np.int64], parts: npt.NDArray[np.int8], classes: tuple[str, ...]
-) -> None:
-    if len(classes) < 2:
-        raise FailedPreconditionError(
-            "all images are of one class; bring images of at least two",
-            reason="TOO_FEW_IMAGES",
-            classes=len(classes),
-        )
-    fitted = np.bincount(labels[parts != PARTS.index("test")], minlength=len(classes))
+def _rules(rows: ImageRows, classes: tuple[str, ...]) -> tuple[Rule, ...]:
+    """Measure images against the least needed."""
+    fitted = np.bincount(rows.labels[rows.parts != PARTS.index("test")], minlength=len(classes))
     rarest = int(fitted.argmin())
-    if fitted[rarest] < LEAST_ROWS_OF_A_CLASS:
-        raise FailedPreconditionError(
-            f"class {classes[rarest]} has {fitted[rarest]} images to fit on; bring at least "
-            f"{LEAST_ROWS_OF_A_CLASS} of each class",
-            reason="TOO_FEW_IMAGES",
-            label=classes[rarest],
-            rows=int(fitted[rarest]),
-        )
+    return (
+        Rule("classes", len(classes), 2),
+        Rule(f"images_of_class_{classes[rarest]}", int(fitted[rarest]), LEAST_ROWS_OF_A_CLASS),
+    )

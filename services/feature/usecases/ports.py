@@ -55,3 +55,13 @@ class Watched(Protocol):
 
     def raise_if_cancelled(self) -> None:
         """Stop here when a caller asked for it."""
+
+
+class Unwatched:
+    """Work that nobody follows."""
+
+    def progress(self, completed: int, total: int, unit: str, message: str = "") -> None:
+        """Say nothing."""
+
+    def raise_if_cancelled(self) -> None:
+        """Go on."""

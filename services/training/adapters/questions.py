@@ -7,8 +7,11 @@ from services.training.models import sequence, table
 from services.training.runs.config import AnyRunConfig, RunConfig
 from services.training.runs.heads import HEADS
 from services.training.runs.image_config import image_config_of
-from shared.config.images import ImagePrediction, asks_of_images, parse_image_prediction
+from services.training.runs.table_config import table_config_of
+from shared.config.images import parse_image_prediction
 from shared.config.prediction import PredictionFile, parse_prediction
+from shared.config.sources import SourceKind, source_of
+from shared.config.table import parse_table_prediction
 from shared.errors import InvalidArgumentError
 from shared.features import select, step_columns
 
@@ -20,8 +23,13 @@ def config_of(prediction_files: Sequence[str], seed: int, usual: RunConfig) -> A
         InvalidArgumentError: There is no file, one is wrong, or they ask for different models.
     """
     _require_seed(seed)
-    if any(map(asks_of_images, prediction_files)):
-        return image_config_of(_image_question(prediction_files), seed, usual.bootstrap_samples)
+    kind = _kind(prediction_files)
+    if kind == "images":
+        images = parse_image_prediction(_alone(prediction_files, kind))
+        return image_config_of(images, seed, usual.bootstrap_samples)
+    if kind == "table":
+        rows = parse_table_prediction(_alone(prediction_files, kind))
+        return table_config_of(rows, seed, usual.bootstrap_samples)
     files = _parse_files(prediction_files)
     first = files[0]
     for other in files[1:]:
@@ -61,8 +69,11 @@ def _require_readable(config: RunConfig, groups: Sequence[str]) -> None:
 
 def names_of(prediction_files: Sequence[str]) -> list[str]:
     """The names of the predictions that are asked for."""
-    if any(map(asks_of_images, prediction_files)):
-        return [_image_question(prediction_files).name]
+    kind = _kind(prediction_files)
+    if kind == "images":
+        return [parse_image_prediction(_alone(prediction_files, kind)).name]
+    if kind == "table":
+        return [parse_table_prediction(_alone(prediction_files, kind)).name]
     return [file.name for file in _parse_files(prediction_files)]
 
 
@@ -73,13 +84,20 @@ def _require_seed(seed: int) -> None:
         )
 
 
-def _image_question(prediction_files: Sequence[str]) -> ImagePrediction:
+def _kind(prediction_files: Sequence[str]) -> SourceKind:
+    """What the files ask about; a file about users has no say beside one that names a source."""
+    kinds = map(source_of, prediction_files)
+    return next((kind for kind in kinds if kind != "users"), "users")
+
+
+def _alone(prediction_files: Sequence[str], kind: SourceKind) -> str:
     if len(prediction_files) != 1:
         raise InvalidArgumentError(
-            "prediction_files: a file about images stands alone; start a run for each",
+            f"prediction_files: a file about {'a table' if kind == 'table' else kind} stands "
+            "alone; start a run for each",
             reason="PREDICTION_FILES_DIFFER",
         )
-    return parse_image_prediction(prediction_files[0])
+    return prediction_files[0]
 
 
 def _parse_files(prediction_files: Sequence[str]) -> list[PredictionFile]:

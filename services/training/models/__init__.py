@@ -26,6 +26,7 @@ from services.training.models.registry import (
 )
 from services.training.models.resnet import ResNet50Config
 from services.training.models.sequence import sequence
+from services.training.models.text import TextLstmConfig
 from services.training.models.transformer import TransformerConfig
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Parameter",
     "ResNet50Config",
     "Step",
+    "TextLstmConfig",
     "TransformerConfig",
     "parse_config",
     "register",

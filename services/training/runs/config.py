@@ -10,7 +10,9 @@ from services.training.engine import FitConfig, OptimizerConfig
 from services.training.models import ModelConfig, parse_config
 from services.training.runs import image_config
 from services.training.runs.image_config import ImageRunConfig
+from services.training.runs.table_config import TableRunConfig
 from shared.dataset.images import KIND as IMAGES
+from shared.dataset.tables import KIND as TABLE
 from shared.errors import FailedPreconditionError
 
 FORMAT_VERSION = 1
@@ -79,7 +81,7 @@ class RunConfig:
         )
 
 
-AnyRunConfig = RunConfig | ImageRunConfig
+AnyRunConfig = RunConfig | ImageRunConfig | TableRunConfig
 
 
 def to_yaml(config: AnyRunConfig) -> str:
@@ -87,6 +89,8 @@ def to_yaml(config: AnyRunConfig) -> str:
     values = {"format_version": FORMAT_VERSION, **asdict(config), "model": dict(config.model)}
     if isinstance(config, ImageRunConfig):
         values["kind"] = IMAGES
+    if isinstance(config, TableRunConfig):
+        values["kind"] = TABLE
     return yaml.safe_dump(values, sort_keys=True)
 
 
@@ -105,6 +109,9 @@ def from_yaml(text: str) -> AnyRunConfig:
             reason="RUN_FORMAT_UNSUPPORTED",
             format_version=version,
         )
-    if values.pop("kind", None) == IMAGES:
+    kind = values.pop("kind", None)
+    if kind == IMAGES:
         return image_config.from_values(values)
+    if kind == TABLE:
+        return TableRunConfig(**values)
     return RunConfig(**values)

@@ -10,9 +10,12 @@ from services.training.models import LayerList
 from services.training.runs.config import AnyRunConfig, RunConfig
 from services.training.runs.image_config import ImageRunConfig, image_layers
 from services.training.runs.scaling import fit_scaling
+from services.training.runs.table_config import TableRunConfig, table_layers
+from services.training.runs.tables import fit_reading
 from services.training.runs.unfolding import network_layers
 from shared.dataset import DatasetReader
 from shared.dataset.images import PARTS, ImageDatasetReader
+from shared.dataset.tables import TableDatasetReader
 from shared.features import step_columns
 
 
@@ -41,6 +44,8 @@ def outline(folder: Path, config: AnyRunConfig) -> Outline:
     """
     if isinstance(config, ImageRunConfig):
         return _of_images(folder, config)
+    if isinstance(config, TableRunConfig):
+        return _of_table(folder, config)
     return _of_users(folder, config)
 
 
@@ -49,6 +54,15 @@ def _of_images(folder: Path, config: ImageRunConfig) -> Outline:
     layers = image_layers(config, dataset.shape, len(dataset.classes))
     parts = {part: dataset.part_count(part) for part in PARTS}
     return Outline(parts, dataset.classes, layers, 1)
+
+
+def _of_table(folder: Path, config: TableRunConfig) -> Outline:
+    reader = TableDatasetReader(folder)
+    dataset = reader.manifest
+    layers = table_layers(config, fit_reading(reader.rows(), dataset).size)
+    parts = {f"fold {n}": rows for n, (rows, _) in enumerate(dataset.fold_counts, 1)}
+    classes = (f"{dataset.target} is {dataset.positive}", "it is not")
+    return Outline(parts, classes, layers, config.members)
 
 
 def _of_users(folder: Path, config: RunConfig) -> Outline:

@@ -97,13 +97,15 @@ def test_a_wrong_zone_is_refused_before_anything_is_written(oriel, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["minst"], "there are churn_90d, cifar10, flowers, mnist"),
+        (["minst"], "there are bank, churn_90d, cifar10"),
         (["churn_90d", "--epochs", "3"], "--epochs is for images"),
         (["wrong.yaml"], "did you mean 'source'"),
         (["mnist", "--epochs", "0"], "x>=1"),
         (["picture.yaml"], "the text is not YAML"),
         (["mnist", "--workers", "2"], "--servers and --groups are for --runtime ps; add it"),
         (["mnist", "--groups", "2"], "--servers and --groups are for --runtime ps; add it"),
+        (["bank", "--runtime", "ps"], "bank is trained in one process; leave --runtime out"),
+        (["bank", "--epochs", "3"], "--epochs is for images; bank asks of table"),
         (["mnist", "--runtime", "ps", "--groups", "2"], "one network answers mnist; leave it out"),
     ],
 )

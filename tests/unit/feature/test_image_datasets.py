@@ -126,8 +126,11 @@ def broken_npz(folder, **arrays):
         ({"labels": np.zeros(59, int)}, r"train\.npz, labels: has shape \[59\] for 60 images"),
         ({"labels": np.zeros(60)}, r"labels: must be whole numbers, not float64"),
         ({"labels": np.r_[np.zeros(59, int), -1]}, r"train\.npz, row 59, label: is -1"),
-        ({"labels": np.zeros(60, int)}, "all images are of one class"),
-        ({"labels": np.r_[np.zeros(55, int), np.ones(5, int)]}, "class 1 has 4 images to fit on"),
+        ({"labels": np.zeros(60, int)}, "classes is 1, at least 2 needed"),
+        (
+            {"labels": np.r_[np.zeros(55, int), np.ones(5, int)]},
+            "images_of_class_1 is 4, at least 10 needed",
+        ),
     ],
 )
 def test_wrong_arrays_fail_with_file_row_and_field(build_from, tmp_path, arrays, message):
@@ -224,5 +227,5 @@ def test_a_request_that_cannot_be_met_is_refused_at_once(served, build_from, tmp
         )
     timed = pb.CreateDatasetRequest(prediction_files=[text], purpose=pb.DATASET_PURPOSE_TRAINING)
     timed.as_of_time.GetCurrentTime()
-    with pytest.raises(InvalidArgumentError, match="images have no time"):
+    with pytest.raises(InvalidArgumentError, match="images and tables have no time"):
         served.CreateDataset(timed)

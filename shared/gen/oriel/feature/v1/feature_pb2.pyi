@@ -444,6 +444,12 @@ class ExplainDatasetResponse(_message.Message):
     FOLDS_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    EXCLUDED_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    ELIGIBLE_COUNTS_FIELD_NUMBER: _builtins.int
+    ACTIVE_COUNTS_FIELD_NUMBER: _builtins.int
+    row_count: _builtins.int
+    """Rows there would be."""
     @_builtins.property
     def as_of_times(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
         """Usable instants, ascending."""
@@ -460,6 +466,18 @@ class ExplainDatasetResponse(_message.Message):
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___DataRule]:
         """Rules on the least data needed, with value and threshold."""
 
+    @_builtins.property
+    def excluded(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExcludedColumn]:
+        """Columns that are not predicted from; tables and texts only."""
+
+    @_builtins.property
+    def eligible_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Rows of users whom the question fits at each of as_of_times."""
+
+    @_builtins.property
+    def active_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Those of them who ordered in the horizon."""
+
     def __init__(
         self,
         *,
@@ -467,14 +485,44 @@ class ExplainDatasetResponse(_message.Message):
         folds: _abc.Iterable[Global___Fold] | None = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
         rules: _abc.Iterable[Global___DataRule] | None = ...,
+        excluded: _abc.Iterable[Global___ExcludedColumn] | None = ...,
+        row_count: _builtins.int = ...,
+        eligible_counts: _abc.Iterable[_builtins.int] | None = ...,
+        active_counts: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_times", b"as_of_times", "features", b"features", "folds", b"folds", "rules", b"rules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_counts", b"active_counts", "as_of_times", b"as_of_times", "eligible_counts", b"eligible_counts", "excluded", b"excluded", "features", b"features", "folds", b"folds", "row_count", b"row_count", "rules", b"rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainDatasetResponse: _TypeAlias = ExplainDatasetResponse  # noqa: Y015
+
+@_typing.final
+class ExcludedColumn(_message.Message):
+    """A column that is not predicted from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """As in the file."""
+    reason: _builtins.str
+    """Why not."""
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExcludedColumn: _TypeAlias = ExcludedColumn  # noqa: Y015
 
 @_typing.final
 class Fold(_message.Message):
@@ -485,8 +533,14 @@ class Fold(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TRAIN_AS_OF_TIMES_FIELD_NUMBER: _builtins.int
     TEST_AS_OF_TIMES_FIELD_NUMBER: _builtins.int
+    TRAIN_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    TEST_ROW_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """"evaluation" or "final"."""
+    """"evaluation", "final" or, of a table, "fold 1" and so on."""
+    train_row_count: _builtins.int
+    """Rows fitted on, for users those whom the question fits."""
+    test_row_count: _builtins.int
+    """Rows judged on."""
     @_builtins.property
     def train_as_of_times(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
         """Instants fitted on."""
@@ -501,10 +555,12 @@ class Fold(_message.Message):
         name: _builtins.str = ...,
         train_as_of_times: _abc.Iterable[_timestamp_pb2.Timestamp] | None = ...,
         test_as_of_times: _abc.Iterable[_timestamp_pb2.Timestamp] | None = ...,
+        train_row_count: _builtins.int = ...,
+        test_row_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "test_as_of_times", b"test_as_of_times", "train_as_of_times", b"train_as_of_times"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "test_as_of_times", b"test_as_of_times", "test_row_count", b"test_row_count", "train_as_of_times", b"train_as_of_times", "train_row_count", b"train_row_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
