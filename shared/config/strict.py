@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import yaml
@@ -10,6 +11,8 @@ import yaml
 from shared.errors import InvalidArgumentError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_DURATION = re.compile(r"(\d{1,5})([dw])")
+_LONGEST_DAYS = 3_650
 
 
 def document(text: str) -> Any:
@@ -71,6 +74,17 @@ def number(field_name: str, value: Any, least: float, most: float) -> float:
             f"{value!r} must be a number between {least:g} and {most:g}, written like 0.001",
         )
     return float(value)
+
+
+def duration(field_name: str, value: Any, *, least: int) -> timedelta:
+    """Return a number of days or weeks, at least so many days."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise refusal(field_name, f"{value!r} must be days or weeks, such as 90d or 12w")
+    days = int(match[1]) * (7 if match[2] == "w" else 1)
+    if not least <= days <= _LONGEST_DAYS:
+        raise refusal(field_name, f"{value!r} must lie between {least}d and {_LONGEST_DAYS}d")
+    return timedelta(days=days)
 
 
 def unknown(word: str, known: Iterable[str]) -> str:

@@ -32,7 +32,17 @@ class ScoringDatasets:
             InvalidArgumentError: It is not for scoring.
             FailedPreconditionError: It is not finished.
         """
-        return snapshot_of(name, self._datasets.find(name).folder)
+        return snapshot_of(name, self.folder(name))
+
+    def folder(self, name: str) -> Path:
+        """Return where a finished scoring dataset lies, whatever its rows are of.
+
+        Raises:
+            NotFoundError: There is no such dataset.
+            InvalidArgumentError: It is not for scoring.
+            FailedPreconditionError: It is not finished.
+        """
+        return self._datasets.find(name).folder
 
 
 def snapshot_of(name: str, folder: Path) -> FeatureSnapshot:

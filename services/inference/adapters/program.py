@@ -134,5 +134,6 @@ def _joined(pieces: list[tuple[int, Any]], shape: tuple[int, ...] | None) -> NDA
 
 def _padded(rows: NDArray[Any], bucket: int) -> NDArray[Any]:
     if rows.dtype == np.bool_:
-        return np.concatenate([rows, np.zeros(bucket - len(rows), np.bool_)])
+        filler = np.zeros((bucket - len(rows), *rows.shape[1:]), np.bool_)
+        return np.concatenate([rows, filler])
     return pad(rows, bucket)

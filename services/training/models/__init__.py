@@ -1,5 +1,6 @@
 """Model families: importing this package registers every one of them."""
 
+from services.training.models.candidates import CandidatesConfig
 from services.training.models.cnn import CnnConfig
 from services.training.models.dcn import DcnConfig
 from services.training.models.layer import (
@@ -30,6 +31,7 @@ from services.training.models.text import TextLstmConfig
 from services.training.models.transformer import TransformerConfig
 
 __all__ = [
+    "CandidatesConfig",
     "CnnConfig",
     "DcnConfig",
     "Example",

@@ -1,0 +1,236 @@
+"""A whole run over candidate products as a function: a dataset in, files of a version out."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jax
+import numpy as np
+from jax import export
+from safetensors.numpy import save
+
+from services.training.engine import EpochReport, FitResult, fit
+from services.training.engine.standing import StandingStore
+from services.training.models import LayerList
+from services.training.runs.config import to_yaml
+from services.training.runs.export import PREDICT_FILE, WEIGHTS_FILE, serialized
+from services.training.runs.kept import Fits, FreshFits
+from services.training.runs.losses import Loss, curves
+from services.training.runs.product_answer import (
+    answers,
+    arrays_of,
+    fit_scaling,
+    objective,
+    predict_products,
+)
+from services.training.runs.product_card import product_card
+from services.training.runs.product_config import ANY, NEW, ProductRunConfig, product_layers
+from services.training.runs.product_judge import baselines, judge_products
+from services.training.runs.result import RunResult
+from services.training.runs.run import EVALUATION, FINAL, Reporter
+from services.training.runs.timing import Sample
+from shared.dataset.products import ProductDatasetReader, ProductManifest, ProductRows
+from shared.errors import FailedPreconditionError
+
+Weights = Mapping[str, Any]
+Times = tuple[datetime, ...]
+
+
+def run_products(
+    reader: ProductDatasetReader,
+    model: str,
+    config: ProductRunConfig,
+    reporter: Reporter,
+    fits: Fits | None = None,
+) -> RunResult:
+    """Judge on the last instant what earlier ones taught, then fit on the latest, and export.
+
+    Args:
+        reader: A training dataset of candidate products.
+        model: Name of the model without its collection.
+        config: All choices of the run.
+        reporter: Hears progress and losses.
+        fits: Carries out the fits.
+
+    Raises:
+        FailedPreconditionError: The dataset is not for training.
+    """
+    dataset = reader.manifest
+    if dataset.purpose != "training":
+        raise FailedPreconditionError(
+            f"{dataset.name} is a {dataset.purpose} dataset; train on one made for training",
+            reason="DATASET_NOT_FOR_TRAINING",
+            name=dataset.name,
+        )
+    rows = reader.rows()
+    require_known_products(rows, dataset)
+    layers = product_layers(config, dataset.candidate_count, len(dataset.features))
+    fitting = _Fitting(layers, config, reporter, fits or FreshFits())
+
+    earlier = judged_instants(dataset.as_ofs, dataset.horizon_days, config.instants)
+    judged = fitting.fit(EVALUATION, _at(rows, earlier))
+    test = _at(rows, dataset.as_ofs[-1:])
+    reporter.progress(config.epochs, 2 * config.epochs, "judging on later time")
+    said = {"model": answers(layers, judged, test), **baselines(test, dataset.features)}
+    evaluation = {
+        "fold": {"train_as_ofs": _texts(earlier), "test_as_of": _texts(dataset.as_ofs[-1:])[0]},
+        **judge_products(said, test, samples=config.bootstrap_samples, seed=config.seed),
+    }
+
+    latest = dataset.as_ofs[-config.instants :]
+    train = _at(rows, latest)
+    weights = fitting.fit(FINAL, train)
+    few = arrays_of(train.rows(slice(0, config.batch_size)), weights)
+    reporter.fitted(Sample(layers, objective, few))
+    reporter.progress(2 * config.epochs, 2 * config.epochs, "exporting")
+    evaluation["losses"] = curves(fitting.losses)
+    manifest = {
+        **_provenance(dataset, config, layers),
+        "train_as_ofs": _texts(latest),
+        "row_count": len(train),
+        "metrics": evaluation["metrics"]["model"],
+    }
+    files = {
+        PREDICT_FILE: _program(layers, weights, dataset),
+        WEIGHTS_FILE: save(dict(weights)),
+        "evaluation.json": _json(evaluation),
+        "model_card.md": product_card({**manifest, "model": model}, evaluation).encode(),
+        "config.yaml": to_yaml(config).encode(),
+    }
+    reporter.progress(2 * config.epochs, 2 * config.epochs, "done")
+    return RunResult(files, manifest)
+
+
+def judged_instants(as_ofs: Times, horizon_days: int, most: int) -> Times:
+    """The latest instants whose label windows end by the last instant, at which is judged.
+
+    Raises:
+        FailedPreconditionError: There is none.
+    """
+    last = as_ofs[-1] - timedelta(days=horizon_days) + timedelta(hours=2)  # clocks change
+    found = tuple(each for each in as_ofs[:-1] if each <= last)[-most:]
+    if not found:
+        raise FailedPreconditionError(
+            f"no training instant lies {horizon_days} days before the last; bring more history",
+            reason="TOO_LITTLE_DATA",
+            rule="instants",
+            value=len(as_ofs),
+            threshold=2,
+        )
+    return found
+
+
+def require_known_products(rows: ProductRows, dataset: ProductManifest) -> None:
+    """Refuse candidates that were first ordered at a row's instant or later.
+
+    Raises:
+        FailedPreconditionError: The message names the first product that came from later.
+    """
+    first = np.array([*dataset.first_sold_ms, -1])  # the last stands for places left free
+    is_late = first[rows.products] >= rows.as_ofs[:, None]
+    if is_late.any():
+        row, place = np.argwhere(is_late)[0]
+        product = dataset.products[rows.products[row, place]]
+        as_of = datetime.fromtimestamp(rows.as_ofs[row] / 1000, UTC).isoformat()
+        raise FailedPreconditionError(
+            f"product {product!r} is a candidate at {as_of} but was first ordered later: the list "
+            "of products knows the future; build the dataset again",
+            reason="PRODUCT_FROM_LATER",
+            product=product,
+            as_of=as_of,
+        )
+
+
+class _Fitting:
+    """Fits one kind of layers to several sets of rows and keeps their losses."""
+
+    def __init__(
+        self, layers: LayerList, config: ProductRunConfig, reporter: Reporter, fits: Fits
+    ) -> None:
+        self._layers, self._config = layers, config
+        self._reporter, self._fits = reporter, fits
+        self._done = 0
+        self.losses: list[Loss] = []
+
+    def fit(self, name: str, rows: ProductRows) -> Weights:
+        """The weights of one fit, with the scaling of its own rows."""
+        rows = rows.rows(rows.is_ordered.any(axis=1))
+        scaling = fit_scaling(rows)
+        train = arrays_of(rows, scaling)
+        valid = arrays_of(rows.rows(slice(0, 0)), scaling)
+
+        def hear(report: EpochReport) -> None:
+            loss = Loss(name, 0, report.epoch, report.train_loss, report.train_loss)
+            self.losses.append(loss)
+            self._reporter.epoch(loss, report)
+            self._done += 1
+            words = "fitting the model to judge" if name == EVALUATION else "fitting the model"
+            self._reporter.progress(self._done, 2 * self._config.epochs, words)
+
+        def work(checkpoints: StandingStore | None) -> FitResult:
+            return fit(
+                self._layers,
+                objective,
+                train,
+                valid,
+                self._config.fit_config(),
+                seed=self._config.seed,
+                on_epoch=hear,
+                on_pace=self._reporter.pace,
+                checkpoints=checkpoints,
+            )
+
+        fitted = self._fits.fit(name, work, hear)
+        weights = {key: np.asarray(value) for key, value in fitted.parameters.items()}
+        return dict(sorted({**weights, **scaling}.items()))
+
+
+def _at(rows: ProductRows, as_ofs: Times) -> ProductRows:
+    stamps = [round(each.timestamp() * 1000) for each in as_ofs]
+    return rows.rows(np.isin(rows.as_ofs, stamps))
+
+
+def _program(layers: LayerList, weights: Weights, dataset: ProductManifest) -> bytes:
+    (batch,) = export.symbolic_shape("b", constraints=["b >= 1"])
+    shape: Any = jax.ShapeDtypeStruct
+    kinds = {name: shape(value.shape, value.dtype) for name, value in weights.items()}
+    count = dataset.candidate_count
+    features = shape((batch, count, len(dataset.features)), np.float32)
+    is_own = shape((batch, count), np.bool_)
+    return serialized(jax.jit(predict_products(layers)), kinds, features, is_own)
+
+
+def _provenance(
+    dataset: ProductManifest, config: ProductRunConfig, layers: LayerList
+) -> dict[str, Any]:
+    count = dataset.candidate_count
+    scores = {"dtype": "float32", "shape": ["b", count]}
+    block = {"dtype": "float32", "shape": ["b", count, len(dataset.features)]}
+    return {
+        "kind": dataset.kind,
+        "predictions": list(dataset.predictions),
+        "dataset_hash": dataset.content_hash,
+        "horizon_days": dataset.horizon_days,
+        "features": list(dataset.features),
+        "candidate_count": count,
+        "product_count": len(dataset.products),
+        "parameter_count": sum(layer.layout.size for layer in layers),
+        "signature": {
+            "predict": {
+                "inputs": {"features": block, "is_own": {"dtype": "bool", "shape": ["b", count]}},
+                "outputs": {ANY: scores, NEW: scores},
+            }
+        },
+        "config": asdict(config),
+        "jax_version": jax.__version__,
+    }
+
+
+def _texts(as_ofs: Times) -> list[str]:
+    return [each.astimezone(UTC).isoformat() for each in as_ofs]
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n"
