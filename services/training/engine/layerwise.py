@@ -26,7 +26,7 @@ from services.training.engine.layers import (
     state_key,
 )
 from services.training.engine.rows import Batch
-from services.training.engine.stages import Stage, single_layers
+from services.training.engine.stages import STAGE_NUMBERS, Stage, single_layers
 from services.training.engine.step import DeviceBatch
 from services.training.models import LayerList, Layout, Parameter, Step
 
@@ -128,22 +128,27 @@ class LayerPrograms:
             gradient, cotangent = self.backward_stage(number, forward.tapes, cotangent)
             on_gradient(number, gradient)
 
-    def backward_lowest_first(self, forward: Forward, on_gradient: OnGradient) -> None:
+    def backward_lowest_first(
+        self, forward: Forward, on_gradient: OnGradient, head_start: int = STAGE_NUMBERS
+    ) -> None:
         """The same gradients, those of low stages as early as can be: they are needed first.
 
         Divisible stages are passed through at first, and come to their parameters on the way back
-        up. All cotangents between are kept until then.
+        up; all cotangents between are kept until then. Only the uppermost stages of so many
+        parameters as `head_start` are not, so that there soon is something to send.
         """
         cotangent = forward.cotangent
         passed: list[tuple[int, Tape, Outputs]] = []
         for number in reversed(range(len(self.stages))):
-            if number < len(self._backward) and len(self._backward[number]) == PARTS:
+            is_divided = number < len(self._backward) and len(self._backward[number]) == PARTS
+            if is_divided and head_start <= 0:
                 tape = forward.tapes.pop()
                 passed.append((number, tape, cotangent))
                 cotangent = self._backward[number][1](tape, cotangent)
                 continue
             gradient, cotangent = self.backward_stage(number, forward.tapes, cotangent)
             on_gradient(number, gradient)
+            head_start -= gradient.size
         while passed:
             number, tape, cotangent = passed.pop()
             on_gradient(number, self._backward[number][0](tape, cotangent))

@@ -1,5 +1,6 @@
 """Layers that are small together are computed in one program, with the gradients of many."""
 
+from functools import partial
 from itertools import accumulate
 
 import jax.numpy as jnp
@@ -117,18 +118,19 @@ def test_a_model_that_is_one_stage_is_one_program():
 
 
 def test_gradients_of_divisible_stages_have_the_same_bits_lowest_first():
-    material = dense((6, 8, 8, 3), 7)
+    material = dense((6, 8, 8, 8, 3), 7)
     programs = LayerPrograms(material.layers, material.objective, "float32")
     rows = material.rows
     batch = Batch(rows.inputs, rows.targets, np.ones(7, np.float32))
     found = {}
-    for back in (programs.backward, programs.backward_lowest_first):
+    lowest_first = partial(programs.backward_lowest_first, head_start=8 * 3 + 3)
+    for name, back in (("backward", programs.backward), ("lowest first", lowest_first)):
         passed = programs.forward(
             init_weights(material.layers, 1), batch, jnp.float32(1 / 7), jnp.zeros(2, jnp.uint32)
         )
-        found[back.__name__] = {}
-        back(passed, found[back.__name__].__setitem__)
-    assert list(found["backward"]) == [2, 1, 0]
-    assert list(found["backward_lowest_first"]) == [0, 1, 2]
+        found[name] = {}
+        back(passed, found[name].__setitem__)
+    assert list(found["backward"]) == [3, 2, 1, 0]
+    assert list(found["lowest first"]) == [3, 0, 1, 2]
     for number, gradient in found["backward"].items():
-        np.testing.assert_array_equal(gradient, found["backward_lowest_first"][number])
+        np.testing.assert_array_equal(gradient, found["lowest first"][number])

@@ -1,7 +1,6 @@
 """Finds the fastest schedule by trying: all give the same bits, so trying costs only time."""
 
 from collections.abc import Sequence
-from statistics import median
 
 from services.training.engine.ps.schedule import KIB, Schedule
 
@@ -21,11 +20,14 @@ WARM_UP_STEPS = 2
 TRIAL_STEPS = 4
 """Steps of a trial; the first is not timed, because the schedule before it reaches into it."""
 
-ROUNDS = 2
+FINALISTS = 3
+"""After one trial of each, so many go on: most are far from the fastest."""
+
+FINAL_ROUNDS = 3
 
 
 class Tuner:
-    """Plans trials in rounds over all candidates, then keeps the one with the lowest median.
+    """Plans a trial of every candidate and more of the fastest, then keeps the fastest.
 
     Args:
         first: The first step that is planned.
@@ -37,18 +39,19 @@ class Tuner:
     def __init__(self, first: int, candidates: Sequence[Schedule] = CANDIDATES) -> None:
         self._first = first
         self._candidates = tuple(candidates)
+        self._finalists: tuple[Schedule, ...] = ()
         self._planned: dict[int, Schedule] = {}
         self._timed: dict[Schedule, list[float]] = {each: [] for each in self._candidates}
         self._last: tuple[int, float] | None = None
         count = len(self._candidates)
         self._warm = first + count * WARM_UP_STEPS
-        self.end = self._warm + ROUNDS * count * TRIAL_STEPS
+        trials = count + FINAL_ROUNDS * min(FINALISTS, count)
+        self.end = self._warm + trials * TRIAL_STEPS
 
     @property
     def best(self) -> Schedule:
         """The fastest so far; the first candidate before anything was timed."""
-        timed = {each: median(times) for each, times in self._timed.items() if times}
-        return min(timed, key=timed.__getitem__) if timed else self._candidates[0]
+        return self._fastest_first()[0]
 
     def schedule(self, step: int) -> Schedule:
         """How that step is to go; the same answer whenever it is asked for."""
@@ -69,6 +72,20 @@ class Tuner:
     def _plan(self, step: int) -> Schedule:
         if step < self._warm:
             return self._candidates[(step - self._first) // WARM_UP_STEPS]
-        if step < self.end:
-            return self._candidates[(step - self._warm) // TRIAL_STEPS % len(self._candidates)]
-        return self.best
+        if step >= self.end:
+            return self.best
+        trial = (step - self._warm) // TRIAL_STEPS
+        if trial < len(self._candidates):
+            return self._candidates[trial]
+        if not self._finalists:
+            self._finalists = tuple(self._fastest_first()[:FINALISTS])
+        return self._finalists[(trial - len(self._candidates)) % len(self._finalists)]
+
+    def _fastest_first(self) -> list[Schedule]:
+        """By the lower quartile of a step's seconds: what disturbs a step only makes it longer."""
+
+        def seconds(schedule: Schedule) -> float:
+            times = sorted(self._timed[schedule])
+            return times[len(times) // 4] if times else float("inf")
+
+        return sorted(self._candidates, key=seconds)

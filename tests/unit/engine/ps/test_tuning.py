@@ -5,13 +5,11 @@ import pytest
 from services.training.engine.ps.schedule import Schedule
 from services.training.engine.ps.tuning import (
     CANDIDATES,
-    ROUNDS,
-    TRIAL_STEPS,
     WARM_UP_STEPS,
     Tuner,
 )
 
-STEPS = len(CANDIDATES) * (WARM_UP_STEPS + ROUNDS * TRIAL_STEPS)
+STEPS = Tuner(0).end
 
 
 def tune(seconds_of, first=0, steps=STEPS, ahead=1):
