@@ -8,7 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-COLUMNS = ("user", "p_active", "spend", "p0", "p1", "p2", "p3", "eligible", "reason")
+COLUMNS = (
+    *("user", "p_active", "spend", "p0", "p1", "p2", "p3", "eligible", "reason"),
+    *("segment", "value_low", "value_high"),
+)
 
 _MAIL = re.compile(r"[^@\s]+@[^@\s]+")
 # Digits alone are an ordinary id unless they begin as a dialled number does.
@@ -61,4 +64,7 @@ def _row(row: Mapping[str, Any], shown_ids: Mapping[int, str]) -> list[str]:
         *(f"{value:.6f}" for value in row["segment_probabilities"]),
         "true" if row["eligible"] else "false",
         row["ineligible_reason"],
+        str(row["segment"]),
+        f"{row['value_low_micros'] / 1e6:.4f}",
+        f"{row['value_high_micros'] / 1e6:.4f}",
     ]

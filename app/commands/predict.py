@@ -50,13 +50,23 @@ def predict(place: Place, users: tuple[str, ...], model: str, is_json: bool) -> 
             user,
             f"{prediction.active_probability:.3f}",
             f"{prediction.expected_value_micros / 1e6:,.2f}",
+            f"{prediction.value_low_micros / 1e6:,.2f} to "
+            f"{prediction.value_high_micros / 1e6:,.2f}",
             " ".join(f"{value:.2f}" for value in prediction.segment_probabilities),
             prediction.ineligible_reason or _STATUS.get(prediction.status, "?"),
             "\n".join(f"{each.contribution:+.2f} {each.text}" for each in prediction.reasons),
         )
         for user, prediction in pairs
     ]
-    columns = ["user", "p(buys)", "spend", "p(nothing low middle high)", "status", "because"]
+    columns = [
+        "user",
+        "p(buys)",
+        "spend",
+        "nine in ten",
+        "p(nothing low middle high)",
+        "status",
+        "because",
+    ]
     console.table("", columns, rows)
 
 
@@ -67,6 +77,9 @@ def _fields(user: str, prediction: pb.Prediction, version: str, as_of: str) -> d
         "ineligible_reason": prediction.ineligible_reason,
         "p_active": prediction.active_probability,
         "spend": prediction.expected_value_micros / 1e6,
+        "spend_low": prediction.value_low_micros / 1e6,
+        "spend_high": prediction.value_high_micros / 1e6,
+        "segment": prediction.segment,
         "segment_probabilities": list(prediction.segment_probabilities),
         "reasons": [
             {"feature": each.feature, "text": each.text, "contribution": each.contribution}

@@ -21,6 +21,8 @@ COLUMNS = (
     "percentile",
     "band",
     "expected_value",
+    "value_low",
+    "value_high",
     "segment",
     "spend_last_year",
     "orders",
@@ -44,6 +46,8 @@ class Contact:
     percentile: float
     band: str
     value_micros: int
+    low_micros: int
+    high_micros: int
     segment: str
     past_micros: int
     order_count: int
@@ -64,7 +68,9 @@ def contacts_of(
             percentile=float(customers.percentile[place]),
             band=band(float(customers.percentile[place])),
             value_micros=int(customers.value_micros[place]),
-            segment=SEGMENTS[int(customers.segments[place].argmax())],
+            low_micros=int(customers.low_micros[place]),
+            high_micros=int(customers.high_micros[place]),
+            segment=SEGMENTS[int(customers.segment[place])],
             past_micros=int(customers.past_micros[place]),
             order_count=int(customers.order_count[place]),
             recency_days=float(customers.recency_days[place]),
@@ -87,6 +93,8 @@ def contacts_csv(contacts: Iterable[Contact]) -> str:
                 f"{each.percentile:.1f}",
                 each.band,
                 f"{each.value_micros / 1e6:.2f}",
+                f"{each.low_micros / 1e6:.2f}",
+                f"{each.high_micros / 1e6:.2f}",
                 each.segment,
                 f"{each.past_micros / 1e6:.2f}",
                 each.order_count,

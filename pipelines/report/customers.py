@@ -36,7 +36,10 @@ class Customers:
         active: Probability of an order within the horizon.
         percentile: In (0, 100); how many known customers are less likely to order.
         value_micros: Expected spend within the horizon.
+        low_micros: What nine in ten customers spend lies between this,
+        high_micros: and this.
         segments: Probability of each value segment, `[customer, segment]`.
+        segment: The segment that each customer is counted to.
         is_eligible: Whether the customer has ordered before; others carry base rates.
         reasons_json: The reasons as inference wrote them.
         recency_days: Since the last order; NaN when none.
@@ -48,7 +51,10 @@ class Customers:
     active: Floats
     percentile: Floats
     value_micros: NDArray[np.int64]
+    low_micros: NDArray[np.int64]
+    high_micros: NDArray[np.int64]
     segments: Floats
+    segment: NDArray[np.int8]
     is_eligible: NDArray[np.bool_]
     reasons_json: NDArray[np.object_]
     recency_days: Floats
@@ -90,7 +96,10 @@ def customers_of(
         active=predictions["active_probability"].to_numpy()[order],
         percentile=predictions["percentile"].to_numpy()[order],
         value_micros=predictions["expected_value_micros"].to_numpy()[order],
+        low_micros=predictions["value_low_micros"].to_numpy()[order],
+        high_micros=predictions["value_high_micros"].to_numpy()[order],
         segments=segments.reshape(-1, SEGMENT_COUNT)[order],
+        segment=predictions["segment"].to_numpy()[order],
         is_eligible=predictions["eligible"].to_numpy()[order],
         reasons_json=predictions["reasons"].to_numpy()[order],
         recency_days=history["recency_days"].to_numpy()[rows],

@@ -44,13 +44,13 @@ class Segment:
     """One value segment of the window predicted.
 
     Attributes:
-        likely_count: Customers for whom it is the most probable segment.
+        counted: Customers counted to it, rare segments weighing as much as common ones.
         expected_count: Customers expected in it: the sum of their probabilities.
-        mean_probability: Mean probability to order of the customers counted in `likely_count`.
-        expected_micros: Expected spend of the customers counted in `likely_count`.
+        mean_probability: Mean probability to order of the customers counted to it.
+        expected_micros: Expected spend of the customers counted to it.
     """
 
-    likely_count: int
+    counted: int
     expected_count: float
     mean_probability: float
     expected_micros: int
@@ -142,14 +142,14 @@ def _headline(customers: Customers) -> Headline:
 def _segments(customers: Customers) -> tuple[Segment, ...]:
     is_in = customers.is_eligible
     probabilities, active = customers.segments[is_in], customers.active[is_in]
-    likeliest = probabilities.argmax(axis=1)
+    segment = customers.segment[is_in]
     value = customers.value_micros[is_in]
     return tuple(
         Segment(
-            likely_count=int((likeliest == number).sum()),
+            counted=int((segment == number).sum()),
             expected_count=float(probabilities[:, number].sum()),
-            mean_probability=_mean(active[likeliest == number]),
-            expected_micros=int(value[likeliest == number].sum()),
+            mean_probability=_mean(active[segment == number]),
+            expected_micros=int(value[segment == number].sum()),
         )
         for number in range(SEGMENT_COUNT)
     )

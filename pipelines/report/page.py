@@ -78,11 +78,11 @@ def segment_rows(inputs: ReportInputs, findings: Findings) -> list[dict[str, Any
         {
             "title": title,
             "rule": rule,
-            "likely_count": each.likely_count,
+            "counted": each.counted,
             "expected_count": each.expected_count,
             "mean_probability": each.mean_probability,
             "expected_micros": each.expected_micros,
-            "customer_share": _share(each.likely_count, head.customer_count),
+            "customer_share": _share(each.counted, head.customer_count),
             "value_share": _share(each.expected_micros, head.expected_micros),
         }
         for (title, rule), each in zip(titles, findings.segments, strict=True)

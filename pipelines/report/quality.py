@@ -19,11 +19,13 @@ METRICS = (
     ("pr_auc", "PR-AUC", True, "precision over all depths of a list"),
     ("log_loss", "Log loss", False, "surprise at what happened"),
     ("brier", "Brier score", False, "mean squared error of the probabilities"),
+    ("calibration_error", "Calibration error", False, "probability less rate, by tenths"),
     ("accuracy", "Accuracy", True, "right at the 50% line"),
     ("recall", "Recall of churn", True, "share of those who left that were flagged"),
     ("precision", "Precision of churn", True, "share of those flagged that left"),
     ("f1", "F1 of churn", True, "balance of the two above"),
     ("mae", "Spend: mean absolute error", False, "in currency units a customer"),
+    ("decile_mape", "Spend: error by tenths", False, "relative error of each tenth's total"),
     ("spearman", "Spend: rank correlation", True, "order of customers by spend"),
     ("normalised_gini", "Spend: normalised Gini", True, "spend found by going down the list"),
     ("segment_accuracy", "Segment: accuracy", True, "right segment of four"),
@@ -83,6 +85,8 @@ class Quality:
     comparisons: tuple[Comparison, ...]
     lift: tuple[Mapping[str, float], ...]
     calibration: tuple[Mapping[str, float], ...]
+    coverage: tuple[float, float] | None
+    """Share of all customers, and of those who ordered, whose spend lay within the interval."""
 
 
 def quality_of(evaluation: Mapping[str, Any]) -> Quality:
@@ -110,7 +114,15 @@ def quality_of(evaluation: Mapping[str, Any]) -> Quality:
         ),
         lift=tuple(evaluation.get("lift", ())),
         calibration=tuple(evaluation.get("calibration", ())),
+        coverage=_coverage(evaluation.get("intervals", {}).get("metrics", {})),
     )
+
+
+def _coverage(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[float, float] | None:
+    everyone, buyers = (
+        _measure(metrics, "model", name).value for name in ("coverage", "coverage_of_buyers")
+    )
+    return None if math.isnan(everyone + buyers) else (everyone, buyers)
 
 
 def _row(

@@ -212,7 +212,7 @@ def _segments(inputs: ReportInputs, findings: Findings) -> str:
         return "No customer has ordered before, so there is nothing to divide into segments."
     return (
         f"{numbers.count(best.expected_count)} customers are expected in the high segment. Those "
-        f"most likely there are {numbers.percent(best.likely_count / head.customer_count, 1)} of "
+        f"counted to it are {numbers.percent(best.counted / head.customer_count, 1)} of "
         f"customers and {numbers.percent(best.expected_micros / head.expected_micros)} of the "
         f"spend expected in {inputs.horizon_days} days."
     )
@@ -235,6 +235,13 @@ def _quality(inputs: ReportInputs, quality: Quality) -> tuple[str, ...]:
         sentences.append(
             f"Contacting {numbers.percent(third['contacted'])} of customers, most likely first, "
             f"reaches {numbers.percent(third['found'])} of those who order."
+        )
+    if quality.coverage:
+        everyone, buyers = quality.coverage
+        sentences.append(
+            "The intervals of spend, meant to hold nine customers in ten, held "
+            f"{numbers.percent(everyone, 1)} of all and {numbers.percent(buyers, 1)} of those who "
+            "ordered."
         )
     if quality.calibration:
         total = sum(row["count"] for row in quality.calibration)

@@ -51,6 +51,9 @@ def prediction_message(prediction: Prediction) -> pb.Prediction:
         churn_probability=prediction.churn_probability,
         expected_value_micros=prediction.expected_value_micros,
         segment_probabilities=prediction.segment_probabilities,
+        segment=prediction.segment,
+        value_low_micros=prediction.value_low_micros,
+        value_high_micros=prediction.value_high_micros,
         reasons=[
             pb.Reason(feature=reason.feature, text=reason.text, contribution=reason.contribution)
             for reason in prediction.reasons

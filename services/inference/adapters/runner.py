@@ -57,6 +57,9 @@ class ModelRunner:
                 "churn_probability": (),
                 "expected_value": (),
                 "segment_probabilities": (SEGMENT_COUNT,),
+                "segment": (),
+                "value_low": (),
+                "value_high": (),
             },
         )
         self._attribute = Program(

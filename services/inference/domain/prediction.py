@@ -43,6 +43,9 @@ class Prediction:
     churn_probability: float
     expected_value_micros: int
     segment_probabilities: tuple[float, ...]
+    segment: int
+    value_low_micros: int
+    value_high_micros: int
     reasons: tuple[Reason, ...]
 
 
@@ -58,11 +61,36 @@ class Outputs:
     """[row], currency units."""
     segment_probabilities: Floats
     """[row, 4], rows sum to 1."""
+    segment: Floats
+    """[row], the segment decided on: 0, 1, 2 or 3."""
+    value_low: Floats
+    """[row], currency units; where the interval of sales begins."""
+    value_high: Floats
+    """[row], currency units; where it ends."""
 
     @property
     def expected_value_micros(self) -> NDArray[np.int64]:
         """Expected sales in micros of the currency."""
-        return np.rint(self.expected_value.astype(np.float64) * MICROS).astype(np.int64)
+        return _micros(self.expected_value)
+
+    @property
+    def value_low_micros(self) -> NDArray[np.int64]:
+        """Begin of the interval of sales in micros of the currency."""
+        return _micros(self.value_low)
+
+    @property
+    def value_high_micros(self) -> NDArray[np.int64]:
+        """End of the interval of sales in micros of the currency."""
+        return _micros(self.value_high)
+
+    @property
+    def segments(self) -> NDArray[np.int8]:
+        """The segment decided on."""
+        return self.segment.astype(np.int8)
+
+
+def _micros(amounts: Floats) -> NDArray[np.int64]:
+    return np.rint(amounts.astype(np.float64) * MICROS).astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ PREDICTIONS = pa.schema(
         ("percentile", pa.float64()),
         ("expected_value_micros", pa.int64()),
         ("segment_probabilities", pa.list_(pa.float64())),
+        ("segment", pa.int8()),
+        ("value_low_micros", pa.int64()),
+        ("value_high_micros", pa.int64()),
         ("eligible", pa.bool_()),
         ("ineligible_reason", pa.string()),
         ("reasons", pa.string()),
@@ -132,10 +136,10 @@ def _predict(model: Model, snapshot: FeatureSnapshot, context: JobContext) -> Ou
         rows = slice(start, start + BLOCK_ROWS)
         blocks.append(model.predict(snapshot.values[rows], snapshot.eligible[rows]))
     return Outputs(
-        active_probability=np.concatenate([block.active_probability for block in blocks]),
-        churn_probability=np.concatenate([block.churn_probability for block in blocks]),
-        expected_value=np.concatenate([block.expected_value for block in blocks]),
-        segment_probabilities=np.concatenate([block.segment_probabilities for block in blocks]),
+        **{
+            each.name: np.concatenate([getattr(block, each.name) for block in blocks])
+            for each in fields(Outputs)
+        }
     )
 
 
@@ -165,6 +169,9 @@ def _table(
         "segment_probabilities": pa.FixedSizeListArray.from_arrays(
             pa.array(segments.ravel()), segments.shape[1]
         ).cast(pa.list_(pa.float64())),
+        "segment": outputs.segments[rows],
+        "value_low_micros": outputs.value_low_micros[rows],
+        "value_high_micros": outputs.value_high_micros[rows],
         "eligible": eligible,
         "ineligible_reason": np.where(eligible, "", why_not),
         "reasons": reasons,

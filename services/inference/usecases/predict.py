@@ -95,12 +95,19 @@ def _told(
         outputs.churn_probability.tolist(),
         outputs.expected_value_micros.tolist(),
         outputs.segment_probabilities.tolist(),
+        outputs.segments.tolist(),
+        outputs.value_low_micros.tolist(),
+        outputs.value_high_micros.tolist(),
         reasons,
         strict=True,
     )
     return tuple(
-        Prediction(key, status, why_not, active, churn, micros, tuple(segments), of_row)
-        for key, (status, why_not), active, churn, micros, segments, of_row in columns
+        Prediction(
+            key, status, why_not, active, churn, micros, tuple(chances), segment, low, high, of_row
+        )
+        for key, (status, why_not), active, churn, micros, chances, segment, low, high, of_row in (
+            columns
+        )
     )
 
 

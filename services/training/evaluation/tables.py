@@ -38,6 +38,20 @@ def lift_table(
     return rows
 
 
+_WORDS = ((0.9, "excellent"), (0.8, "very good"), (0.7, "good"), (0.6, "fair"))
+
+
+def lift_word(auc: float) -> str:
+    """How well users are sorted, in a word for people.
+
+    >>> lift_word(0.76), lift_word(0.5), lift_word(float("nan"))
+    ('good', 'weak', 'unknown')
+    """
+    if np.isnan(auc):
+        return "unknown"
+    return next((word for least, word in _WORDS if auc >= least), "weak")
+
+
 def calibration_table(
     probabilities: Floats, is_active: NDArray[np.bool_], bins: int = 10
 ) -> list[Mapping[str, float]]:

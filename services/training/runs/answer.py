@@ -12,7 +12,9 @@ from services.training.engine import predict_fn
 from services.training.models import LayerList
 from services.training.runs.calibration import Calibration
 from services.training.runs.heads import SpendScale, spend_parameters
-from services.training.runs.scaling import Scaling, scale
+from services.training.runs.returning import Returning, said
+from services.training.runs.scaling import Scaling, scale, unscale
+from services.training.runs.spending import Spending
 
 Array = jax.Array
 Weights = dict[str, Any]
@@ -27,6 +29,8 @@ class BaseRates:
     spend: float
     segments: NumpyArray
     """Shares of the three segments of the active; sum 1."""
+    most: float
+    """What all but one in twenty of them spend at most."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class Network:
     layers: LayerList
     members: int
     flagged: tuple[int, ...]
+    horizon_days: int
+    history: tuple[int, ...] = ()
+    """Columns that the customer-base models read; empty where these are no member."""
 
 
 def pack(
@@ -43,6 +50,8 @@ def pack(
     linear: NumpyArray,
     scaling: Scaling,
     spend: SpendScale,
+    returning: Returning | None,
+    limits: tuple[float, float],
     calibration: Calibration,
     base: BaseRates,
 ) -> dict[str, NumpyArray]:
@@ -53,6 +62,8 @@ def pack(
         linear: Coefficients of the straight half's logit, the intercept last.
         scaling: Preprocessing.
         spend: Scale of log spend.
+        returning: The customer-base models, where they are a member.
+        limits: Between the value segments.
         calibration: Corrections of all heads.
         base: What users get whom the question does not fit.
     """
@@ -63,12 +74,19 @@ def pack(
         "scaling/flag_rate": scaling.flag_rate,
         "spend/scale": [spend.centre, spend.spread, spend.most],
         "calibration/active": [calibration.slope, calibration.intercept],
+        "calibration/spending": [calibration.spend_shift, calibration.spend_width],
         "calibration/spend": [calibration.spend_factor],
         "calibration/segment": [calibration.sharpness, *calibration.segment_shift],
+        "calibration/decision": calibration.decision,
+        "calibration/interval": [calibration.tail, calibration.is_sure_from],
+        "segment/log_limits": np.log(np.maximum(limits, 1e-6)),
         "base/active": [base.active],
         "base/spend": [base.spend],
         "base/segments": base.segments,
+        "base/most": [base.most],
     }
+    if returning is not None:
+        packed |= {"returning/orders": returning.orders, "returning/values": returning.values}
     for number, weights in enumerate(members):
         packed |= {f"member{number}/{name}": value for name, value in weights.items()}
     return {name: np.asarray(value, dtype=np.float32) for name, value in sorted(packed.items())}
@@ -79,9 +97,33 @@ def network_inputs(network: Network, weights: Weights, features: Array) -> Array
     return scale(features, weights["scaling/centre"], weights["scaling/spread"], network.flagged)
 
 
-def active_logit(network: Network, weights: Weights, inputs: Array) -> Array:
-    """Calibrated logit of being active, from the mean of the networks and the straight half."""
-    return _active(weights, inputs, _members(network, weights, inputs))
+def learned_logit(network: Network, weights: Weights, inputs: Array) -> Array:
+    """What networks and straight lines have in the calibrated logit of being active."""
+    deep = _members(network, weights, inputs)["active"][:, 0]
+    rest = jnp.zeros(inputs.shape[0]) if network.history else None
+    slope, intercept = weights["calibration/active"]
+    logit: Array = slope * blend(deep, _straight(weights, inputs), rest) + intercept
+    return logit
+
+
+def history_logit(network: Network, weights: Weights, history: Array) -> Array:
+    """What the customer-base models have in it, from the inputs of their columns."""
+    none = jnp.zeros(history.shape[0])
+    slope, _ = weights["calibration/active"]
+    logit: Array = slope * blend(none, none, _returning(network, weights, history)[0])
+    return logit
+
+
+def history_inputs(network: Network, inputs: Array) -> Array:
+    """The inputs that the customer-base models read."""
+    return inputs[:, np.asarray(network.history, np.int32)]
+
+
+def customer_base(network: Network, weights: Weights, inputs: Array) -> tuple[Array, Array] | None:
+    """Logit and log of spend by the customer-base models; None where they are no member."""
+    if not network.history:
+        return None
+    return _returning(network, weights, history_inputs(network, inputs))
 
 
 def predict(network: Network) -> Callable[[Weights, Array, Array], dict[str, Array]]:
@@ -90,23 +132,30 @@ def predict(network: Network) -> Callable[[Weights, Array, Array], dict[str, Arr
     def run(weights: Weights, features: Array, eligible: Array) -> dict[str, Array]:
         inputs = network_inputs(network, weights, features)
         outputs = _members(network, weights, inputs)
-        active = jax.nn.sigmoid(_active(weights, inputs, outputs))
-        spend = jnp.exp(outputs["log_mean"][:, 0]) * weights["calibration/spend"]
+        base = customer_base(network, weights, inputs)
+        active = jax.nn.sigmoid(_active(weights, inputs, outputs, base))
+        spending = _spending(weights, outputs, base)
+        most = weights["spend/scale"][2]
+        spend = jnp.exp(spending.log_mean(most)) * weights["calibration/spend"]
         correction = weights["calibration/segment"]
-        logits = correction[0] * outputs["segment"] + correction[None, 1:]
-        shares = jax.nn.softmax(logits, axis=1)
+        logits = correction[0] * spending.log_shares(weights["segment/log_limits"])
+        shares = jax.nn.softmax(logits + correction[None, 1:], axis=1)
+        low, high = spending.interval(active, weights["calibration/interval"], most)
 
         active = jnp.where(eligible, active, weights["base/active"])
         value = jnp.where(eligible, active * spend, weights["base/spend"])
         shares = jnp.where(eligible[:, None], shares, weights["base/segments"][None, :])
         churn = 1.0 - active
+        segments = jnp.concatenate([churn[:, None], active[:, None] * shares], axis=1)
+        decided = jnp.argmax(segments * weights["calibration/decision"][None, :], axis=1)
         return {
             "active_probability": active,
             "churn_probability": churn,
             "expected_value": value,
-            "segment_probabilities": jnp.concatenate(
-                [churn[:, None], active[:, None] * shares], axis=1
-            ),
+            "value_low": jnp.where(eligible, low, 0.0),
+            "value_high": jnp.where(eligible, high, weights["base/most"]),
+            "segment": decided.astype(jnp.float32),
+            "segment_probabilities": segments,
         }
 
     return run
@@ -115,20 +164,16 @@ def predict(network: Network) -> Callable[[Weights, Array, Array], dict[str, Arr
 def member_outputs(
     layers: LayerList, spend_scale: Array
 ) -> Callable[[Weights, Array], dict[str, Array]]:
-    """One member's (weights, inputs) -> active logit, log of expected spend, segment logits."""
+    """One member's (weights, inputs) -> active logit, mean and spread of log spend."""
     network = predict_fn(layers)
 
     def run(weights: Weights, inputs: Array) -> dict[str, Array]:
         outputs = network(weights, {"features": inputs})
         mean, sigma = spend_parameters(outputs["spend"])
-        log_mean = spend_scale[0] + spend_scale[1] * mean
-        log_mean = log_mean + 0.5 * jnp.square(spend_scale[1] * sigma)
-        # Nobody is expected to spend more than anybody ever has.
-        log_mean = jnp.minimum(log_mean, spend_scale[2])
         return {
             "active": outputs["active"],
-            "log_mean": log_mean[:, None],
-            "segment": outputs["segment"],
+            "location": (spend_scale[0] + spend_scale[1] * mean)[:, None],
+            "spread": (spend_scale[1] * sigma)[:, None],
         }
 
     return run
@@ -152,14 +197,46 @@ def _member(weights: Weights, number: int) -> Weights:
     }
 
 
-def _active(weights: Weights, inputs: Array, outputs: dict[str, Array]) -> Array:
+def _returning(network: Network, weights: Weights, history: Array) -> tuple[Array, Array]:
+    columns = np.asarray(network.history, np.int32)
+    centre, spread = weights["scaling/centre"][columns], weights["scaling/spread"][columns]
+    orders, values = weights["returning/orders"], weights["returning/values"]
+    return said(orders, values, unscale(history, centre, spread), float(network.horizon_days))
+
+
+def _straight(weights: Weights, inputs: Array) -> Array:
     linear = weights["linear/coefficients"]
-    straight = inputs @ linear[:-1] + linear[-1]
+    logit: Array = inputs @ linear[:-1] + linear[-1]
+    return logit
+
+
+def _active(
+    weights: Weights, inputs: Array, outputs: dict[str, Array], base: tuple[Array, Array] | None
+) -> Array:
     slope, intercept = weights["calibration/active"]
-    calibrated: Array = slope * blend(outputs["active"][:, 0], straight) + intercept
+    blended = blend(
+        outputs["active"][:, 0], _straight(weights, inputs), None if base is None else base[0]
+    )
+    calibrated: Array = slope * blended + intercept
     return calibrated
 
 
-def blend(deep: Any, straight: Any) -> Any:
-    """The logit before calibration: networks and straight lines count the same."""
-    return 0.5 * (deep + straight)
+def _spending(
+    weights: Weights, outputs: dict[str, Array], base: tuple[Array, Array] | None
+) -> Spending:
+    shift, width = weights["calibration/spending"]
+    location = located(outputs["location"][:, 0], None if base is None else base[1])
+    return Spending(location + shift, width * outputs["spread"][:, 0])
+
+
+def blend(deep: Any, straight: Any, base: Any = None) -> Any:
+    """The logit before calibration: each kind of member counts the same.
+
+    Weights fitted to users held out follow the training windows, and did worse on later ones.
+    """
+    return (deep + straight) / 2.0 if base is None else (deep + straight + base) / 3.0
+
+
+def located(deep: Any, base: Any = None) -> Any:
+    """The mean of log spend before calibration: networks count twice."""
+    return deep if base is None else (2.0 * deep + base) / 3.0

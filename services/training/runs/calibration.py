@@ -1,5 +1,6 @@
 """Corrections fitted on predictions for users that a member was not trained on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,12 @@ _SLOPE_PRIOR_ROWS = 20.0
 
 _MOST_FACTOR = 3.0
 
+COVERAGE = 0.9
+"""Share of users whose spend an interval holds."""
+
+_DECISION_STEPS = (0.3, 0.3, 0.3, 0.15, 0.15, 0.08, 0.08)
+"""Steps of the search for a decision, in logs of the factors."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -22,16 +29,26 @@ class Calibration:
     Attributes:
         slope: Factor on the mean active logit of the members; above 0.
         intercept: Added after the slope.
+        spend_shift: Added to the mean of log spend.
+        spend_width: Factor on its spread.
         spend_factor: Factor on the expected spend of the active.
-        sharpness: Factor on the segment logits.
+        sharpness: Factor on the logs of the segments' shares.
         segment_shift: Added after the sharpness, one number a segment of the active.
+        decision: Factor on each segment's probability before the largest decides.
+        tail: Chance to lie above an interval.
+        is_sure_from: Chance of an order from which on an interval leaves out 0.
     """
 
     slope: float
     intercept: float
+    spend_shift: float
+    spend_width: float
     spend_factor: float
     sharpness: float
     segment_shift: NumpyArray
+    decision: NumpyArray
+    tail: float
+    is_sure_from: float
 
 
 def fit_platt(
@@ -85,3 +102,86 @@ def fit_segments(
     bounds = [(-2.0, 1.5)] + [(-4.0, 4.0)] * count
     best = minimize(loss, np.zeros(1 + count), jac=True, method="L-BFGS-B", bounds=bounds)
     return float(np.exp(best.x[0])), best.x[1:] - best.x[1:].mean()
+
+
+def fit_spending(
+    location: NumpyArray, spread: NumpyArray, log_spend: NumpyArray, weights: NumpyArray
+) -> tuple[float, float]:
+    """Shift of the mean and factor on the spread of log spend, from rows with spend.
+
+    As many rows of no shift and the spread as it is are counted in as for slopes.
+    """
+    off = log_spend - location
+    total = weights.sum() + _SLOPE_PRIOR_ROWS
+    shift = float((weights * off).sum() / total)
+    squares = (weights * ((off - shift) / spread) ** 2).sum() + _SLOPE_PRIOR_ROWS
+    return shift, float(np.sqrt(squares / total))
+
+
+def fit_decision(probabilities: NumpyArray, classes: NumpyArray, weights: NumpyArray) -> NumpyArray:
+    """Factors on class probabilities for which the largest has the best macro F1.
+
+    Searched from what makes rare classes count more, one class at a time in ever smaller steps;
+    the first class's factor is 1.
+    """
+    score = _macro_f1(classes, weights, probabilities.shape[1])
+    mean = np.average(probabilities, axis=0, weights=weights)
+    logs = -0.75 * np.log(np.maximum(mean, 1e-6) / max(float(mean[0]), 1e-6))
+    best = score((probabilities * np.exp(logs)).argmax(axis=1))
+    for step in _DECISION_STEPS:
+        for place in range(1, len(logs)):
+            for change in (step, -step):
+                tried = logs + change * (np.arange(len(logs)) == place)
+                found = score((probabilities * np.exp(tried)).argmax(axis=1))
+                if found > best:
+                    logs, best = tried, found
+    factors: NumpyArray = np.exp(logs)
+    return factors
+
+
+def fit_interval(
+    tails: NumpyArray, active: NumpyArray, is_active: NumpyArray, weights: NumpyArray
+) -> tuple[float, float]:
+    """Tail and sureness for which 90 % of those who ordered are covered, and 90 % of the others.
+
+    Label-conditional conformal prediction (Vovk, Gammerman and Shafer, "Algorithmic Learning in a
+    Random World", 2005, section 4.5): an interval leaves out what is less typical of its kind than
+    nine in ten held out.
+
+    Args:
+        tails: Chance that was given to more than was spent.
+        active: Chance of an order.
+        is_active: Whether there was one.
+        weights: Of the rows.
+    """
+    share = 1.0 - COVERAGE
+    others = ~is_active
+    return (
+        quantile(tails[is_active], weights[is_active], share),
+        quantile(active[others], weights[others], COVERAGE),
+    )
+
+
+def quantile(values: NumpyArray, weights: NumpyArray, level: float) -> float:
+    """The smallest value that has this share of all weight at or below it.
+
+    >>> quantile(np.array([3.0, 1.0, 2.0]), np.ones(3), 0.5)
+    2.0
+    """
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order].astype(np.float64))
+    place = np.searchsorted(reached, level * reached[-1] * (1.0 - 1e-12))
+    return float(values[order][min(int(place), len(order) - 1)])
+
+
+def _macro_f1(
+    classes: NumpyArray, weights: NumpyArray, count: int
+) -> Callable[[NumpyArray], float]:
+    seen = np.bincount(classes, weights, count)
+
+    def score(decided: NumpyArray) -> float:
+        said = np.bincount(decided, weights, count)
+        hits = np.bincount(decided, weights * (decided == classes), count)
+        return float((2.0 * hits / np.maximum(seen + said, 1e-12)).mean())
+
+    return score

@@ -1,6 +1,6 @@
 """The model card: what a version is, what it was fitted on and how it did, in one page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _WORDS = {
@@ -8,16 +8,21 @@ _WORDS = {
     "pr_auc": "PR-AUC (churn)",
     "log_loss": "log loss",
     "brier": "Brier score",
+    "calibration_error": "calibration error, 10 equal bins",
     "accuracy": "accuracy at 0.5",
     "recall": "recall at 0.5",
     "precision": "precision at 0.5",
     "f1": "F1 at 0.5",
     "mae": "mean absolute error of spend",
+    "decile_mape": "relative error of spend by decile",
     "spearman": "Spearman correlation of spend",
     "normalised_gini": "normalised Gini of spend",
     "segment_accuracy": "segment accuracy",
     "segment_macro_f1": "segment macro F1",
     "segment_log_loss": "segment log loss",
+    "coverage": "share covered",
+    "coverage_of_buyers": "share covered of those who ordered",
+    "interval_score": "interval score",
 }
 
 
@@ -39,6 +44,7 @@ def model_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any]) -> st
         f"{manifest['final']['row_count']} eligible rows",
         f"- an ensemble of {manifest['config']['members']} networks and as many logistic "
         "regressions, each fitted without one group of users; calibrated on those users",
+        *_base(manifest["customer_base"]),
         "",
         "## Judged on later time",
         "",
@@ -48,6 +54,15 @@ def model_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any]) -> st
         "In brackets: standard error by bootstrap over users.",
         "",
         *_table(evaluation["metrics"]),
+        "",
+        f"How well it sorts customers, in a word: {evaluation['lift_word']}. A model that were "
+        "calibrated perfectly would have a calibration error below "
+        f"{evaluation['calibration_error_by_chance']:.4f} in 19 of 20 such windows.",
+        "",
+        "Intervals of spend that are meant to hold 90 % of customers, also 90 % of those who "
+        "order, beside the quantiles of each cell of recency and frequency:",
+        "",
+        *_table(evaluation["intervals"]["metrics"]),
         "",
         "## Mind",
         "",
@@ -59,6 +74,18 @@ def model_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any]) -> st
         f"- Contributions add up to the logit within {manifest['completeness_error']:.1e}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _base(fitted: Mapping[str, Sequence[float]]) -> list[str]:
+    if not fitted:
+        return []
+    names = {"orders": ("r", "alpha", "a", "b"), "values": ("p", "q", "gamma")}
+    told = ", ".join(
+        f"{name} {value:.4g}"
+        for part, values in fitted.items()
+        for name, value in zip(names[part], values, strict=True)
+    )
+    return [f"- BG/NBD (days) and Gamma-Gamma at the latest instant: {told}"]
 
 
 def _table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:

@@ -18,7 +18,7 @@ from shared.errors import FailedPreconditionError
 
 Limits = tuple[float, float]
 
-LEAST_ROWS = 100
+LEAST_USERS = 100
 LEAST_OF_EACH_KIND = 10
 
 
@@ -28,12 +28,10 @@ class EnsembleRows:
 
     Args:
         rows: Eligible rows.
-        limits: Between the value segments.
         config: All choices of the run.
     """
 
     rows: Rows
-    limits: Limits
     config: RunConfig
 
     @cached_property
@@ -89,7 +87,7 @@ class EnsembleRows:
 
     @cached_property
     def _targets(self) -> Mapping[str, NumpyArray]:
-        return heads.targets(self.rows.spend, self.limits, self.spend_scale)
+        return heads.targets(self.rows.spend, self.spend_scale)
 
     def _arrays(self, chosen: NumpyArray, weights: NumpyArray) -> Arrays:
         return Arrays(
@@ -105,7 +103,7 @@ def limits_of(fold: FoldSpec) -> Limits:
     return low / 1e6, high / 1e6
 
 
-def ensemble_rows(rows: Rows, limits: Limits, config: RunConfig) -> EnsembleRows:
+def ensemble_rows(rows: Rows, config: RunConfig) -> EnsembleRows:
     """The eligible ones of these rows, for an ensemble.
 
     Raises:
@@ -113,13 +111,13 @@ def ensemble_rows(rows: Rows, limits: Limits, config: RunConfig) -> EnsembleRows
     """
     eligible = rows.where(rows.eligible)
     _require_enough(eligible)
-    return EnsembleRows(eligible, limits, config)
+    return EnsembleRows(eligible, config)
 
 
 def _require_enough(rows: Rows) -> None:
     active = int(rows.is_active.sum())
     for rule, value, threshold in (
-        ("eligible training rows", len(rows), LEAST_ROWS),
+        ("customers in eligible training rows", len(np.unique(rows.user_keys)), LEAST_USERS),
         ("eligible training rows with an order in the horizon", active, LEAST_OF_EACH_KIND),
         ("eligible training rows without one", len(rows) - active, LEAST_OF_EACH_KIND),
     ):

@@ -1,4 +1,4 @@
-"""Three heads over one encoder: active, spend of the active, segment of the active."""
+"""Two heads over one encoder: active, and the spend of the active."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +12,7 @@ from services.training.models import HeadSpec
 Array = jax.Array
 NumpyArray = np.ndarray[Any, Any]
 
-SEGMENTS_OF_ACTIVE = 3
-HEADS = (
-    HeadSpec("active", 1),
-    HeadSpec("spend", 2),
-    HeadSpec("segment", SEGMENTS_OF_ACTIVE),
-)
+HEADS = (HeadSpec("active", 1), HeadSpec("spend", 2))
 
 LEAST_SIGMA, MOST_SIGMA = 0.2, 3.0
 """The log-normal's spread in standard deviations of log spend: wide enough for any shop, and
@@ -41,12 +36,11 @@ def fit_spend_scale(spend: NumpyArray) -> SpendScale:
     return SpendScale(float(logs.mean()), max(float(logs.std()), 0.1), float(logs.max()))
 
 
-def targets(spend: NumpyArray, limits: tuple[float, float], scale: SpendScale) -> dict[str, Any]:
+def targets(spend: NumpyArray, scale: SpendScale) -> dict[str, Any]:
     """What the heads are trained on.
 
     Args:
         spend: Gross spend in the horizon, in currency units.
-        limits: Highest spend of the low and of the middle segment.
         scale: Scale of log spend.
     """
     is_active = spend > 0
@@ -54,7 +48,6 @@ def targets(spend: NumpyArray, limits: tuple[float, float], scale: SpendScale) -
     return {
         "active": is_active.astype(np.float32),
         "log_spend": ((logs - scale.centre) / scale.spread).astype(np.float32),
-        "segment": (segments(spend, limits) - 1).clip(0).astype(np.int32),
     }
 
 
@@ -70,14 +63,12 @@ def segments(spend: NumpyArray, limits: tuple[float, float]) -> NumpyArray:
 
 
 def objective(outputs: dict[str, Array], wanted: dict[str, Array], weights: Array) -> Array:
-    """Loss per row: cross-entropy of active, plus log-normal and segment losses of active rows."""
+    """Loss per row: cross-entropy of active, plus the log-normal loss of active rows."""
     active = wanted["active"]
     loss_active = _softplus_loss(outputs["active"][:, 0], active)
     mean, sigma = spend_parameters(outputs["spend"])
     loss_spend = 0.5 * jnp.square((wanted["log_spend"] - mean) / sigma) + jnp.log(sigma)
-    chances = jax.nn.log_softmax(outputs["segment"], axis=1)
-    loss_segment = -jnp.take_along_axis(chances, wanted["segment"][:, None], axis=1)[:, 0]
-    return weights * (loss_active + active * (0.5 * loss_spend + 0.5 * loss_segment))
+    return weights * (loss_active + active * 0.5 * loss_spend)
 
 
 def spend_parameters(output: Array) -> tuple[Array, Array]:

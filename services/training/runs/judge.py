@@ -1,6 +1,6 @@
 """Judgement of an ensemble on a later instant, beside its baselines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,16 @@ from services.training.evaluation.baselines import (
     recency_scores,
 )
 from services.training.evaluation.bootstrap import comparisons, draws, estimates, measure
+from services.training.evaluation.calibrated import chance_limit, equal_mass_error
+from services.training.evaluation.intervals import Intervals, cell_intervals, interval_metrics
 from services.training.evaluation.probability import (
     absolute_error,
     accuracy,
     brier,
     class_accuracy,
     class_log_loss,
-    class_macro_f1,
+    decided_macro_f1,
+    decile_error,
     f1,
     log_loss,
     precision,
@@ -32,7 +35,7 @@ from services.training.evaluation.ranking import (
     normalised_gini,
     spearman,
 )
-from services.training.evaluation.tables import calibration_table, lift_table
+from services.training.evaluation.tables import calibration_table, lift_table, lift_word
 from services.training.runs.answer import predict
 from services.training.runs.ensemble import Limits
 from services.training.runs.heads import segments
@@ -42,6 +45,7 @@ from services.training.runs.rows import NumpyArray, Rows, ages_weight
 from services.training.runs.scaling import scale_rows
 
 RECENCY_FEATURE = "recency_days"
+ORDERS_FEATURE = "orders_ever"
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,16 @@ class Answer:
         ranking: Higher is more likely active; None means that `active` ranks.
         spend: Expected spend in currency units.
         segments: Probabilities of the four segments.
+        segment: The segment decided on; None means the likeliest.
+        intervals: Of the spend; None where none is said.
     """
 
     active: NumpyArray
     spend: NumpyArray
     segments: NumpyArray
     ranking: NumpyArray | None = None
+    segment: NumpyArray | None = None
+    intervals: Intervals | None = None
 
 
 def answers(fitted: Fitted, rows: Rows) -> Answer:
@@ -68,6 +76,11 @@ def answers(fitted: Fitted, rows: Rows) -> Answer:
         active=np.asarray(outputs["active_probability"], np.float64),
         spend=np.asarray(outputs["expected_value"], np.float64),
         segments=np.asarray(outputs["segment_probabilities"], np.float64),
+        segment=np.asarray(outputs["segment"]).astype(np.int64),
+        intervals=Intervals(
+            np.asarray(outputs["value_low"], np.float64),
+            np.asarray(outputs["value_high"], np.float64),
+        ),
     )
 
 
@@ -96,11 +109,15 @@ def judge(
         name: measure(_metrics(answer, test, limits), sampled) for name, answer in said.items()
     }
     model = said["model"]
+    plain = _cells(train, test, feature_names)
     return {
         "metrics": {name: estimates(each) for name, each in scores.items()},
         "comparisons": comparisons(scores),
         "lift": lift_table(model.active, test.is_active, test.spend),
+        "lift_word": lift_word(scores["model"].values["auc"]),
         "calibration": calibration_table(model.active, test.is_active),
+        "calibration_error_by_chance": chance_limit(model.active, samples=samples, seed=seed),
+        "intervals": _intervals({"model": model.intervals, "cells": plain}, test, sampled),
         "forecast": {
             "predicted_active": float(model.active.sum()),
             "actual_active": int(test.is_active.sum()),
@@ -115,21 +132,46 @@ def _metrics(answer: Answer, test: Rows, limits: Limits) -> dict[str, Metric]:
     churned, churn = ~test.is_active, 1.0 - answer.active
     ranking = churn if answer.ranking is None else -answer.ranking
     classes = segments(test.spend, limits)
+    decided = answer.segments.argmax(axis=1) if answer.segment is None else answer.segment
     return {
         "auc": auc(churned, ranking),
         "pr_auc": average_precision(churned, ranking),
         "log_loss": log_loss(churned, churn),
         "brier": brier(churned, churn),
+        "calibration_error": equal_mass_error(churned, churn),
         "accuracy": accuracy(churned, churn),
         "recall": recall(churned, churn),
         "precision": precision(churned, churn),
         "f1": f1(churned, churn),
         "mae": absolute_error(test.spend, answer.spend),
+        "decile_mape": decile_error(test.spend, answer.spend),
         "spearman": spearman(test.spend, answer.spend),
         "normalised_gini": normalised_gini(test.spend, answer.spend),
         "segment_accuracy": class_accuracy(classes, answer.segments),
-        "segment_macro_f1": class_macro_f1(classes, answer.segments),
+        "segment_macro_f1": decided_macro_f1(classes, decided, answer.segments.shape[1]),
         "segment_log_loss": class_log_loss(classes, answer.segments),
+    }
+
+
+def _cells(train: Rows, test: Rows, feature_names: Sequence[str]) -> Intervals | None:
+    """Intervals by cell of recency and frequency; None without these features."""
+    if not {RECENCY_FEATURE, ORDERS_FEATURE} <= set(feature_names):
+        return None
+    columns = [list(feature_names).index(name) for name in (RECENCY_FEATURE, ORDERS_FEATURE)]
+    return cell_intervals(train.features[:, columns], train.spend, test.features[:, columns])
+
+
+def _intervals(
+    said: Mapping[str, Intervals | None], test: Rows, sampled: NumpyArray
+) -> dict[str, Any]:
+    scores = {
+        name: measure(interval_metrics(test.spend, each), sampled)
+        for name, each in said.items()
+        if each is not None
+    }
+    return {
+        "metrics": {name: estimates(each) for name, each in scores.items()},
+        "comparisons": comparisons(scores),
     }
 
 

@@ -1,7 +1,9 @@
-"""The ensemble: networks and straight lines cross-fitted over groups of users, then calibrated."""
+"""The ensemble: networks and straight lines cross-fitted over groups of users, the customer-base
+models beside them; then calibrated."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,17 +13,23 @@ import numpy as np
 from services.training.engine import Arrays, EpochReport, FitResult, Fitter, Pace
 from services.training.engine.standing import StandingStore
 from services.training.runs import heads
-from services.training.runs.answer import BaseRates, Network, blend, member_outputs, pack
-from services.training.runs.calibration import (
-    Calibration,
-    fit_platt,
-    fit_segments,
-    fit_spend_factor,
+from services.training.runs.answer import (
+    BaseRates,
+    Network,
+    blend,
+    customer_base,
+    located,
+    member_outputs,
+    pack,
 )
+from services.training.runs.calibration import Calibration, quantile
 from services.training.runs.config import RunConfig
+from services.training.runs.correcting import UNCALIBRATED, HeldOut, calibrate
 from services.training.runs.ensemble import Limits, ensemble_rows
 from services.training.runs.kept import Fits, FreshFits
+from services.training.runs.leaks import require_apart
 from services.training.runs.linear import fit_linear
+from services.training.runs.returning import fit_returning
 from services.training.runs.rows import NumpyArray, Rows, ages_weight
 from services.training.runs.scaling import Scaling, scale_rows
 from services.training.runs.timing import Sample
@@ -30,6 +38,8 @@ OnEpoch = Callable[[int, EpochReport], None]
 
 _PRIOR_ROWS = 20.0
 """Weight of the eligible users' rate in that of users the question does not fit."""
+
+_MOST_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,9 @@ def fit_members(
     Raises:
         FailedPreconditionError: There are too few rows, or too few of one kind.
     """
-    made = ensemble_rows(rows, limits, config)
+    made = ensemble_rows(rows, config)
     fitted, inputs, group, weights = made.rows, made.inputs, made.group, made.weights
+    require_apart(fitted.user_keys, group)
     scale = made.spend_scale
     run = jax.jit(member_outputs(made.layers, jnp.array([scale.centre, scale.spread, scale.most])))
     fits = fits or FreshFits()
@@ -106,6 +117,7 @@ def fit_members(
         horizon_days=horizon_days,
         most_rows=config.most_rows,
     )
+    returning = fit_returning(fitted)
     results = fits.each(fit_one, config.members)
     members: list[Mapping[str, Any]] = [_numpy(result.parameters) for result in results]
     unseen: dict[str, NumpyArray] = {}
@@ -113,27 +125,40 @@ def fit_members(
     for number, member in enumerate(members):
         out = group == number
         for name, value in run(member, inputs[_resized(out, most)]).items():
-            value = np.asarray(value)[: out.sum()]
-            unseen.setdefault(name, np.zeros((len(fitted), value.shape[1])))[out] = value
-        straight = linear.logits(inputs[out], number)[:, None]
-        unseen["active"][out] = blend(unseen["active"][out], straight)
+            unseen.setdefault(name, np.zeros(len(fitted)))[out] = np.asarray(value)[: out.sum(), 0]
+        unseen.setdefault("straight", np.zeros(len(fitted)))[out] = linear.logits(
+            inputs[out], number
+        )
 
-    calibration = _calibrate(unseen, fitted, limits, weights)
+    history = fitted.history if returning is not None else ()
+    network = Network(made.layers, config.members, made.scaling.flagged, horizon_days, history)
     base = base_rates(rows, limits, config.half_life_days)
+
+    def packed(calibration: Calibration) -> Mapping[str, NumpyArray]:
+        return pack(
+            members, linear.mean(), made.scaling, scale, returning, limits, calibration, base
+        )
+
+    by_base = jax.jit(partial(customer_base, network))(dict(packed(UNCALIBRATED)), inputs)
+    said = HeldOut(
+        blend(unseen["active"], unseen["straight"], None if by_base is None else by_base[0]),
+        located(unseen["location"], None if by_base is None else by_base[1]),
+        unseen["spread"],
+    )
     return Fitted(
-        network=Network(made.layers, config.members, made.scaling.flagged),
-        weights=pack(members, linear.mean(), made.scaling, scale, calibration, base),
+        network=network,
+        weights=packed(calibrate(said, fitted.spend, limits, scale.most, weights)),
         scaling=made.scaling,
         base=base,
         best_epochs=tuple(result.best_epoch for result in results),
     )
 
 
-def sample_of(fitted: Fitted, rows: Rows, limits: Limits, config: RunConfig) -> Sample:
+def sample_of(fitted: Fitted, rows: Rows, config: RunConfig) -> Sample:
     """A batch of these rows for a member's layers."""
     size = config.fit_config(min(int(rows.eligible.sum()), config.most_rows)).batch_size
     few = rows.where(np.arange(len(rows)) < size)
-    targets = heads.targets(few.spend, limits, heads.fit_spend_scale(rows.spend))
+    targets = heads.targets(few.spend, heads.fit_spend_scale(rows.spend))
     inputs = {"features": scale_rows(few.features, fitted.scaling)}
     return Sample(fitted.network.layers, heads.objective, Arrays(inputs, targets))
 
@@ -153,25 +178,9 @@ def base_rates(rows: Rows, limits: Limits, half_life_days: float) -> BaseRates:
 
     classes = heads.segments(rows.spend, limits)
     shares = np.bincount(classes, weights=fits, minlength=4)[1:] + 1.0
-    return BaseRates(drawn(rows.is_active), drawn(rows.spend), shares / shares.sum())
-
-
-def _calibrate(
-    unseen: Mapping[str, NumpyArray], rows: Rows, limits: Limits, weights: NumpyArray
-) -> Calibration:
-    wide = weights.astype(np.float64)
-    logits = unseen["active"][:, 0]
-    slope, intercept = fit_platt(logits, rows.is_active, wide)
-    active = 1.0 / (1.0 + np.exp(-(slope * logits + intercept)))
-    expected = active * np.exp(unseen["log_mean"][:, 0])
-    spenders = rows.is_active
-    sharpness, shift = fit_segments(
-        unseen["segment"][spenders],
-        heads.segments(rows.spend[spenders], limits) - 1,
-        wide[spenders],
-    )
-    factor = fit_spend_factor(expected, rows.spend, wide)
-    return Calibration(slope, intercept, factor, sharpness, shift)
+    drawn_weights = others / total + fits / max(fits.sum(), 1e-12) * _PRIOR_ROWS / total
+    most = quantile(rows.spend, drawn_weights, _MOST_LEVEL)
+    return BaseRates(drawn(rows.is_active), drawn(rows.spend), shares / shares.sum(), most)
 
 
 def _resized(mask: NumpyArray, size: int) -> NumpyArray:

@@ -9,7 +9,7 @@ from services.training.engine import FitConfig
 from services.training.engine.ps.orders import Material, Recipe
 from services.training.runs import heads
 from services.training.runs.config import RunConfig
-from services.training.runs.ensemble import EnsembleRows, ensemble_rows, limits_of
+from services.training.runs.ensemble import EnsembleRows, ensemble_rows
 from services.training.runs.folder import RunFolder
 from services.training.runs.image_answer import objective
 from services.training.runs.image_config import ImageRunConfig, image_layers
@@ -77,4 +77,4 @@ def _member(reader: DatasetReader, name: str, config: RunConfig) -> tuple[Ensemb
     fold_name, _, number = name.rpartition("-")
     fold = reader.manifest.fold(fold_name)
     rows = read_rows(reader, fold.train_as_ofs)
-    return ensemble_rows(rows, limits_of(fold), config), int(number)
+    return ensemble_rows(rows, config), int(number)

@@ -1,5 +1,6 @@
 """Rows of a dataset as training uses them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,9 @@ from shared.features import step_columns
 NumpyArray = np.ndarray[Any, Any]
 
 Steps = tuple[tuple[int, ...], ...]
+
+HISTORY = ("order_days_ever", "recency_days", "tenure_days", "gross_ever")
+"""Features that models of a customer base read."""
 
 DAY = 86_400_000
 """Milliseconds."""
@@ -30,6 +34,8 @@ class Rows:
         spend: float64 gross spend in the horizon, in currency units.
         steps: For each step of the users' sequences, the earliest first, its columns of
             `features`; empty where the data has none.
+        history: Columns of `features` that models of a customer base read; empty where one of
+            them is missing.
     """
 
     user_keys: NumpyArray
@@ -38,6 +44,7 @@ class Rows:
     features: NumpyArray
     spend: NumpyArray
     steps: Steps = ()
+    history: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         """Rows."""
@@ -58,7 +65,18 @@ class Rows:
             self.features[mask],
             self.spend[mask],
             self.steps,
+            self.history,
         )
+
+
+def history_columns(names: Sequence[str]) -> tuple[int, ...]:
+    """Places of the features models of a customer base read; none where one is missing.
+
+    >>> history_columns(["gross_ever", "tenure_days", "recency_days", "order_days_ever"])
+    (3, 2, 1, 0)
+    """
+    places = {name: place for place, name in enumerate(names)}
+    return tuple(places[name] for name in HISTORY) if set(HISTORY) <= set(names) else ()
 
 
 def groups(user_keys: NumpyArray, count: int) -> NumpyArray:
@@ -115,4 +133,5 @@ def read_rows(reader: DatasetReader, as_ofs: tuple[datetime, ...]) -> Rows:
         features=np.asarray(arrays.features, dtype=np.float32),
         spend=np.asarray(arrays.spend_micros).astype(np.float64) / 1e6,
         steps=step_columns(reader.manifest.feature_names),
+        history=history_columns(reader.manifest.feature_names),
     )

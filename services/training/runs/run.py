@@ -17,6 +17,7 @@ from services.training.runs.ensemble import limits_of
 from services.training.runs.export import export_programs, signature
 from services.training.runs.judge import judge
 from services.training.runs.kept import Fits, FreshFits
+from services.training.runs.leaks import require_blind, require_purged
 from services.training.runs.losses import Loss, curves
 from services.training.runs.members import Fitted, fit_members, sample_of
 from services.training.runs.result import RunResult
@@ -91,7 +92,7 @@ def run_training(
 
     last = dataset.fold(FINAL)
     fitted, rows = _fit(reader, last, config, progress, fits)
-    reporter.fitted(sample_of(fitted, rows, limits_of(last), config))
+    reporter.fitted(sample_of(fitted, rows, config))
     reporter.progress(progress.completed, progress.total, "exporting")
     exported = export_programs(fitted, _spread(rows.features, ROWS_FOR_COMPLETENESS))
     evaluation = {"fold": _fold(earlier, dataset, test), **evaluation}
@@ -171,7 +172,9 @@ class _Progress:
 def _fit(
     reader: DatasetReader, fold: FoldSpec, config: RunConfig, progress: _Progress, fits: Fits
 ) -> tuple[Fitted, Rows]:
+    require_purged(fold, reader.manifest.horizon_days)
     rows = read_rows(reader, fold.train_as_ofs)
+    require_blind(rows, reader.manifest.feature_names)
     on_epoch, on_fitted = progress.listen(fold.name)
     fitted = fit_members(
         rows,
@@ -227,6 +230,11 @@ def _provenance(
             "active": fitted.base.active,
             "expected_value": fitted.base.spend,
             "segments": [float(share) for share in fitted.base.segments],
+        },
+        "customer_base": {
+            name.removeprefix("returning/"): [float(each) for each in value]
+            for name, value in fitted.weights.items()
+            if name.startswith("returning/")
         },
         "segment_limits_micros": list(fold.segment_limits_micros),
         "config": asdict(replace(config, model=dict(config.model))),

@@ -80,6 +80,16 @@ def scale(features: Array, centre: Array, spread: Array, flagged: tuple[int, ...
     return jnp.concatenate([kept, flags], axis=1)
 
 
+def unscale(inputs: Array, centre: Array, spread: Array) -> Array:
+    """Raw values of network inputs; what was missing comes back as the mean.
+
+    >>> round(float(unscale(jnp.array([[1.0]]), jnp.zeros(1), jnp.ones(1))[0, 0]), 4)
+    1.7183
+    """
+    bent = inputs * spread[None, :] + centre[None, :]
+    return jnp.sign(bent) * jnp.expm1(jnp.abs(bent))
+
+
 def scale_rows(features: NumpyArray, scaling: Scaling) -> NumpyArray:
     """Network inputs of rows held in memory, by the very function that is exported."""
     run = jax.jit(scale, static_argnums=3)

@@ -57,6 +57,9 @@ def test_every_user_gets_what_a_request_for_them_gets(runner, tmp_path):
         assert row["churn_probability"] == prediction.churn_probability
         assert row["expected_value_micros"] == prediction.expected_value_micros
         assert row["segment_probabilities"] == list(prediction.segment_probabilities)
+        assert row["segment"] == prediction.segment
+        assert row["value_low_micros"] == prediction.value_low_micros
+        assert row["value_high_micros"] == prediction.value_high_micros
         assert row["ineligible_reason"] == prediction.ineligible_reason
         reasons = json.loads(row["reasons"])
         assert [reason["text"] for reason in reasons] == [r.text for r in prediction.reasons]

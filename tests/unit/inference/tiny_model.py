@@ -45,6 +45,9 @@ def predict(weights, features, eligible):
         "churn_probability": 1.0 - active,
         "expected_value": value,
         "segment_probabilities": jnp.concatenate([(1.0 - active)[:, None], third], 1),
+        "segment": jnp.where(active > 0.5, 3.0, 0.0),
+        "value_low": 0.5 * value,
+        "value_high": 3.0 * value,
     }
 
 

@@ -15,6 +15,9 @@ def table(keys):
             "active_probability": [0.25] * count,
             "expected_value_micros": pa.array([1_234_567] * count, pa.int64()),
             "segment_probabilities": [[0.75, 0.125, 0.0625, 0.0625]] * count,
+            "segment": pa.array([1] * count, pa.int8()),
+            "value_low_micros": pa.array([0] * count, pa.int64()),
+            "value_high_micros": pa.array([9_500_000] * count, pa.int64()),
             "eligible": [True] * count,
             "ineligible_reason": [""] * count,
         }
@@ -24,9 +27,9 @@ def table(keys):
 def test_rows_are_ordered_by_the_id_shown_not_by_the_pseudonym():
     text = predictions_csv(table([1, 2]), {1: "b", 2: "a"}).decode()
     assert text.splitlines() == [
-        "user,p_active,spend,p0,p1,p2,p3,eligible,reason",
-        "a,0.250000,1.2346,0.750000,0.125000,0.062500,0.062500,true,",
-        "b,0.250000,1.2346,0.750000,0.125000,0.062500,0.062500,true,",
+        "user,p_active,spend,p0,p1,p2,p3,eligible,reason,segment,value_low,value_high",
+        "a,0.250000,1.2346,0.750000,0.125000,0.062500,0.062500,true,,1,0.0000,9.5000",
+        "b,0.250000,1.2346,0.750000,0.125000,0.062500,0.062500,true,,1,0.0000,9.5000",
     ]
 
 

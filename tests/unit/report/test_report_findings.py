@@ -40,7 +40,7 @@ def test_headline_counts_customers_who_have_ordered_and_tells_the_others_apart(f
 
 def test_segments_add_up_to_all_customers_and_all_spend(findings, rows):
     head = findings.headline
-    assert sum(each.likely_count for each in findings.segments) == head.customer_count
+    assert sum(each.counted for each in findings.segments) == head.customer_count
     assert sum(each.expected_micros for each in findings.segments) == head.expected_micros
     assert sum(each.expected_count for each in findings.segments) == pytest.approx(
         head.customer_count
@@ -52,7 +52,7 @@ def test_segments_add_up_to_all_customers_and_all_spend(findings, rows):
             if row["eligible"]
             and max(range(4), key=row["segment_probabilities"].__getitem__) == number
         ]
-        assert each.likely_count == len(members)
+        assert each.counted == len(members)
         assert each.mean_probability == pytest.approx(
             np.mean([row["active_probability"] for row in members])
         )

@@ -9,7 +9,15 @@ from shared.dataset import DatasetArrays, DatasetWriter, FeatureColumn, FoldSpec
 
 HORIZON_DAYS = 30
 START = datetime(2024, 1, 1, tzinfo=UTC)
-FEATURES = ("recency_days", "orders_ever", "gross_ever", "gap_mean_days", "noise")
+FEATURES = (
+    "recency_days",
+    "orders_ever",
+    "gross_ever",
+    "gap_mean_days",
+    "noise",
+    "order_days_ever",
+    "tenure_days",
+)
 PREDICTIONS = ("churn_90d", "segment_90d", "value_90d")
 LIMITS = (20.0, 60.0)
 
@@ -32,7 +40,10 @@ def arrays(user_count=300, instants=5, seed=0, shuffled=False):
             rng.normal(size=rows),
         ],
         axis=1,
-    ).astype(np.float32)
+    )
+    orders = features[:, 1]
+    tenure = np.where(orders > 1, features[:, 0] + 40.0, features[:, 0])
+    features = np.column_stack([features, orders, tenure]).astype(np.float32)
     active = rng.random(rows) < 1.0 / (1.0 + np.exp(-1.5 * liveliness))
     spend = np.where(active, 30.0 * np.exp(0.8 * size + 0.5 * rng.normal(size=rows)), 0.0)
     eligible = rng.random(rows) >= 0.05

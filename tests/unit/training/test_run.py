@@ -133,20 +133,23 @@ def test_the_evaluation_names_every_metric_with_its_error(result):
     evaluation = json.loads(result.files["evaluation.json"])
     assert set(evaluation) == {
         "calibration",
+        "calibration_error_by_chance",
         "comparisons",
         "fold",
         "forecast",
+        "intervals",
         "lift",
+        "lift_word",
         "losses",
         "metrics",
     }
     assert set(evaluation["metrics"]) == {"model", "logistic_regression", "recency_rule"}
     names = set(evaluation["metrics"]["model"])
-    assert len(names) == 14
+    assert len(names) == 16
     assert all(set(each) == names for each in evaluation["metrics"].values())
     assert evaluation["metrics"]["model"]["auc"]["se"] > 0
     assert evaluation["fold"]["test_as_of"] == "2024-04-30T00:00:00+00:00"
-    assert len(evaluation["comparisons"]) == 2 * 14
+    assert len(evaluation["comparisons"]) == 2 * 16
 
 
 def test_the_model_learns_what_there_is_to_learn(result):

@@ -94,6 +94,9 @@ class Prediction(_message.Message):
     EXPECTED_VALUE_MICROS_FIELD_NUMBER: _builtins.int
     SEGMENT_PROBABILITIES_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    VALUE_LOW_MICROS_FIELD_NUMBER: _builtins.int
+    VALUE_HIGH_MICROS_FIELD_NUMBER: _builtins.int
     user_key: _builtins.int
     """Pseudonym."""
     status: Global___PredictionStatus.ValueType
@@ -106,6 +109,14 @@ class Prediction(_message.Message):
     """Probability of no order within the horizon."""
     expected_value_micros: _builtins.int
     """Expected sales within the horizon."""
+    segment: _builtins.int
+    """The value segment to treat the user as of: 0 nothing, 1 low, 2 middle, 3 high. Rare segments
+    count as much as common ones, so it need not be the likeliest.
+    """
+    value_low_micros: _builtins.int
+    """The interval that holds the sales within the horizon of nine users in ten."""
+    value_high_micros: _builtins.int
+    """Where it ends."""
     @_builtins.property
     def segment_probabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Probability of each value segment: nothing, low, middle, high."""
@@ -125,10 +136,13 @@ class Prediction(_message.Message):
         expected_value_micros: _builtins.int = ...,
         segment_probabilities: _abc.Iterable[_builtins.float] | None = ...,
         reasons: _abc.Iterable[Global___Reason] | None = ...,
+        segment: _builtins.int = ...,
+        value_low_micros: _builtins.int = ...,
+        value_high_micros: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_probability", b"active_probability", "churn_probability", b"churn_probability", "expected_value_micros", b"expected_value_micros", "ineligible_reason", b"ineligible_reason", "reasons", b"reasons", "segment_probabilities", b"segment_probabilities", "status", b"status", "user_key", b"user_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_probability", b"active_probability", "churn_probability", b"churn_probability", "expected_value_micros", b"expected_value_micros", "ineligible_reason", b"ineligible_reason", "reasons", b"reasons", "segment", b"segment", "segment_probabilities", b"segment_probabilities", "status", b"status", "user_key", b"user_key", "value_high_micros", b"value_high_micros", "value_low_micros", b"value_low_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,103 @@
+"""All corrections of an ensemble, from what its members say of users held out from them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import expit
+
+from services.training.runs import heads
+from services.training.runs.calibration import (
+    Calibration,
+    fit_decision,
+    fit_interval,
+    fit_platt,
+    fit_segments,
+    fit_spend_factor,
+    fit_spending,
+)
+from services.training.runs.spending import Spending
+
+NumpyArray = np.ndarray[Any, Any]
+
+UNCALIBRATED = Calibration(
+    slope=1.0,
+    intercept=0.0,
+    spend_shift=0.0,
+    spend_width=1.0,
+    spend_factor=1.0,
+    sharpness=1.0,
+    segment_shift=np.zeros(3),
+    decision=np.ones(4),
+    tail=0.05,
+    is_sure_from=1.0,
+)
+"""Changes nothing."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What is said of each row by those fitted without its user.
+
+    Attributes:
+        logit: Of an order.
+        location: Mean of log spend given an order.
+        spread: Its standard deviation.
+    """
+
+    logit: Any
+    location: Any
+    spread: NumpyArray
+
+
+def calibrate(
+    said: HeldOut,
+    spend: NumpyArray,
+    limits: tuple[float, float],
+    most: float,
+    weights: NumpyArray,
+) -> Calibration:
+    """Fit every correction; each is fitted to what those before it leave.
+
+    Args:
+        said: Of the rows.
+        spend: What was spent.
+        limits: Between the value segments.
+        most: Log of the most that anybody spent.
+        weights: Of the rows.
+    """
+    wide, is_active = weights.astype(np.float64), spend > 0
+    bought, log_spend = wide[is_active], np.log(spend[is_active])
+    logit, location, spread = (
+        np.asarray(each, np.float64) for each in (said.logit, said.location, said.spread)
+    )
+    slope, intercept = fit_platt(logit, is_active, wide)
+    active = expit(slope * logit + intercept)
+    shift, width = fit_spending(location[is_active], spread[is_active], log_spend, bought)
+    spending = Spending(jnp.asarray(location + shift), jnp.asarray(width * spread))
+
+    log_shares = np.asarray(spending.log_shares(jnp.log(jnp.maximum(jnp.array(limits), 1e-6))))
+    classes = heads.segments(spend, limits)
+    sharpness, moved = fit_segments(log_shares[is_active], classes[is_active] - 1, bought)
+    shares = np.asarray(jax.nn.softmax(sharpness * log_shares + moved, axis=1))
+    segments = np.concatenate([1.0 - active[:, None], active[:, None] * shares], axis=1)
+
+    logs = np.log(np.where(is_active, spend, 1.0))
+    tails = np.asarray(spending.tail(jnp.asarray(active), jnp.asarray(logs)))
+    tail, is_sure_from = fit_interval(tails, active, is_active, wide)
+    expected = active * np.exp(np.asarray(spending.log_mean(jnp.asarray(most))))
+    return replace(
+        UNCALIBRATED,
+        slope=slope,
+        intercept=intercept,
+        spend_shift=shift,
+        spend_width=width,
+        spend_factor=fit_spend_factor(expected, spend, wide),
+        sharpness=sharpness,
+        segment_shift=moved,
+        decision=fit_decision(segments, classes, wide),
+        tail=tail,
+        is_sure_from=is_sure_from,
+    )
