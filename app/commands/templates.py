@@ -7,7 +7,7 @@ _USERS = """\
 # Keys: docs/reference/prediction-files.md. Look first: oriel prediction check FILE
 name: my_{kind}              # lower case letters, digits and underscores: its name everywhere
 target: {{kind: {kind}}}
-eligible: orders_ever >= 1   # whom to ask about; others get the base rate. Leave out: everybody
+{eligible}
 horizon: 90d                 # how far ahead, in days (d) or weeks (w)
 as_of: {{every: 30d, gap: 0d}} # how far apart training instants lie; days left free before each
 folds: auto                  # how many instants judge: as many as history carries, or a number
@@ -15,8 +15,12 @@ features: [rfm, windows, trends]
 model: {{type: mlp}}
 """
 
+_ELIGIBLE = "eligible: orders_ever >= 1   # whom to ask about; others get the base rate"
+_EVERYBODY = "# eligible: orders_ever >= 1 # left out: people who never ordered are asked about too"
+
 _QUESTIONS = {
     "churn": "Who will not order within the horizon?",
+    "purchase": "Who will order within the horizon, also of those who never have?",
     "value": "What will each customer spend within the horizon, refunds not taken off?",
     "segment": "In which value segment will each customer be within the horizon?",
 }
@@ -70,7 +74,9 @@ model: {type: text_lstm}
 TEMPLATES = {
     **{
         kind: _USERS.format(
-            kind=kind, question=_QUESTIONS.get(kind, f"What of {kind} within the horizon?")
+            kind=kind,
+            question=_QUESTIONS[kind],
+            eligible=_EVERYBODY if kind == "purchase" else _ELIGIBLE,
         )
         for kind in TARGET_KINDS
     },

@@ -69,9 +69,9 @@ def train(
     as known at the first midnight after the last one.
 
     The images lie in train*.npz or train*.parquet and, if some are kept to judge on, in test*
-    beside it. A table or texts are .parquet or .csv files; they are judged by cross-validation.
-    What was learned is published as models/NAME, with a model card that says how well it does on
-    images or rows, or at a time, it has not seen.
+    beside it. A table or texts are .parquet or .csv files, judged by cross-validation and, where
+    there are files named test*, on those too. What was learned is published as models/NAME, with a
+    model card that says how well it does on images or rows, or at a time, it has not seen.
 
     The same command again finds the same version; another seed or changed data make another.
 
@@ -116,6 +116,9 @@ def train(
         console.table("", ["layer", "parameters"], layers)
         return
     console.table("", *_metrics(trained.evaluation["metrics"]))
+    if "test" in trained.evaluation:
+        test = trained.evaluation["test"]["metrics"]
+        console.table("the rows of the test files", *_metrics(test))
     console.facts(
         [
             ("model", trained.version.name),

@@ -19,10 +19,10 @@ from shared.features import FEATURES, GROUPS
 
 SHIPPED_FOLDER = Path(__file__).resolve().parents[2] / "predictions"
 
-TARGET_KINDS = ("churn", "value", "segment")
+TARGET_KINDS = ("churn", "purchase", "value", "segment")
 """Targets that can be predicted."""
 
-_PLANNED_KINDS = ("purchase", "next_order", "next_product", "sentiment", "event")
+_PLANNED_KINDS = ("next_order", "next_product", "sentiment", "event")
 _KEYS = ("name", "target", "eligible", "horizon", "as_of", "folds", "features", "model")
 _REQUIRED = ("name", "target", "horizon")
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -39,7 +39,7 @@ _LONGEST_DAYS = 3_650
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked: churn (no order), value (gross spend) or segment (a third of spenders)."""
+    """What is asked: churn (no order), purchase, value (gross spend) or segment (of spenders)."""
 
     kind: str
 

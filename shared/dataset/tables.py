@@ -16,6 +16,9 @@ from shared.dataset.manifest import FORMAT_VERSION, MANIFEST_FILE, read_values, 
 from shared.dataset.writer import appear
 
 KIND = "table"
+TEST = -1
+"""Fold of rows that no fold is fitted to; the final model is judged on them."""
+
 _SHARD = "shard-00000.arrow"
 
 
@@ -45,8 +48,9 @@ class TableRows:
         codes: int32 [row, column], places of categories' words; -1 is missing.
         texts: str [row, column]; empty is missing.
         labels: bool [row], whether the answer is the positive one.
-        folds: int8 [row], the part of the cross-validation that judges the row.
+        folds: int8 [row], the part of the cross-validation that judges the row, or `TEST`.
         groups: uint64 [row], equal for rows that must stay together.
+        places: int32 [row], number of the row among those of its kind of files, from 0.
     """
 
     numbers: npt.NDArray[np.float32]
@@ -55,6 +59,7 @@ class TableRows:
     labels: npt.NDArray[np.bool_]
     folds: npt.NDArray[np.int8]
     groups: npt.NDArray[np.uint64]
+    places: npt.NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -79,6 +84,8 @@ class TableManifest:
     positive: str
     fold_counts: tuple[tuple[int, int], ...]
     """Rows of each fold, and how many of them are positive."""
+    test_count: int
+    """Rows that no fold is fitted to."""
     row_count: int
     content_hash: str
     shards: tuple[str, ...]
@@ -130,6 +137,7 @@ class TableDatasetReader:
             table.column("label").to_numpy(),
             table.column("fold").to_numpy(),
             table.column("group").to_numpy(),
+            table.column("place").to_numpy(),
         )
 
 
@@ -168,8 +176,9 @@ def write_table(
             pa.ipc.new_file(sink, batch.schema) as file,
         ):
             file.write_batch(batch)
-        counts = np.bincount(rows.folds)
-        positives = np.bincount(rows.folds, weights=rows.labels).astype(int)
+        fitted = rows.where(rows.folds != TEST)
+        counts = np.bincount(fitted.folds)
+        positives = np.bincount(fitted.folds, weights=fitted.labels).astype(int)
         manifest = TableManifest(
             name=name,
             purpose="training",
@@ -179,6 +188,7 @@ def write_table(
             target=target,
             positive=positive,
             fold_counts=tuple(zip(counts.tolist(), positives.tolist(), strict=True)),
+            test_count=len(rows) - len(fitted),
             row_count=len(rows),
             content_hash=content_hash(rows, columns, target, positive),
             shards=(_SHARD,),
@@ -197,7 +207,7 @@ def content_hash(
     """SHA-256 over what the columns are and the values of each."""
     names = [[column.name, column.kind, column.values] for column in columns]
     whole = hashlib.sha256(json.dumps([names, target, positive]).encode())
-    for values in (rows.numbers, rows.codes, rows.labels, rows.folds, rows.groups):
+    for values in (rows.numbers, rows.codes, rows.labels, rows.folds, rows.groups, rows.places):
         whole.update(hashlib.sha256(np.ascontiguousarray(values).tobytes()).digest())
     for text in rows.texts.reshape(-1):
         whole.update(hashlib.sha256(str(text).encode()).digest())
@@ -209,6 +219,7 @@ def _to_arrow(rows: TableRows, columns: tuple[TableColumn, ...]) -> pa.RecordBat
         "label": pa.array(rows.labels),
         "fold": pa.array(rows.folds, pa.int8()),
         "group": pa.array(rows.groups, pa.uint64()),
+        "place": pa.array(rows.places, pa.int32()),
     }
     for kinds, matrix in (
         (("number", "flag"), rows.numbers),

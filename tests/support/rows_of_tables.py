@@ -52,6 +52,7 @@ def _rows(count, labels, folds, **cells):
         labels=labels,
         folds=(np.arange(count) % folds).astype(np.int8),
         groups=np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15),
+        places=np.arange(count, dtype=np.int32),
     )
 
 

@@ -16,6 +16,8 @@ _SUFFIXES = (".parquet", ".csv")
 class TableFile:
     """A Parquet or CSV file, or all of those in a folder, which must have the same columns.
 
+    In a folder the files whose names begin with "test" hold rows that are judged on only.
+
     Args:
         path: Absolute.
 
@@ -32,11 +34,14 @@ class TableFile:
                 path=path,
             )
         inside = sorted(path.iterdir()) if path.is_dir() else [path]
-        self._files = [file for file in inside if file.suffix in _SUFFIXES and file.is_file()]
-        if not self._files:
+        files = [file for file in inside if file.suffix in _SUFFIXES and file.is_file()]
+        self._test = [file for file in files if path.is_dir() and file.name.startswith("test")]
+        fitted = [file for file in files if file not in self._test]
+        self._files = [*fitted, *self._test]
+        if not fitted:
             raise NotFoundError(
-                f"source: {path} is and holds no .parquet or .csv file; name the folder above it "
-                "with --data",
+                f"source: {path} is and holds no .parquet or .csv file to fit to; name the folder "
+                "above it with --data",
                 reason="TABLE_NOT_FOUND",
                 path=path,
             )
@@ -49,8 +54,8 @@ class TableFile:
                 found[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
         return found
 
-    def read(self) -> pa.Table:
-        """All rows, files by name.
+    def read(self) -> tuple[pa.Table, int]:
+        """All rows, files by name, those of test files last; and how many these are.
 
         Raises:
             InvalidArgumentError: A file cannot be read, or has other columns than the first.
@@ -63,7 +68,8 @@ class TableFile:
                 raise unreadable(
                     file.name, other[0], f"columns differ from those of {self._files[0].name}"
                 )
-        return pa.concat_tables(tables, promote_options="permissive")
+        judged = sum(table.num_rows for table in tables[len(tables) - len(self._test) :])
+        return pa.concat_tables(tables, promote_options="permissive"), judged
 
 
 def _read(file: Path) -> pa.Table:

@@ -22,7 +22,7 @@ from services.feature.domain.table_rules import table_rules, telling
 from services.feature.usecases.explanation import Explanation
 from services.feature.usecases.ports import Watched
 from shared.config.table import TablePrediction, canonical
-from shared.dataset.tables import TableColumn, TableManifest, TableRows, write_table
+from shared.dataset.tables import TEST, TableColumn, TableManifest, TableRows, write_table
 from shared.errors import FailedPreconditionError
 
 _STAGES = 3
@@ -34,8 +34,8 @@ class TableSource(Protocol):
     def digests(self) -> Mapping[str, str]:
         """SHA-256 of each file by its name."""
 
-    def read(self) -> pa.Table:
-        """All rows."""
+    def read(self) -> tuple[pa.Table, int]:
+        """All rows, and how many of the last ones are there to be judged on only."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TablePlan:
         excluded: What is not, with the reason.
         rules: How the data stands against the least needed.
         telling: Columns that by themselves tell the answer, with their AUC.
-        without_text: Rows left out because they hold no text.
+        left_out: Rows without a text, or that belong with one that is judged on.
     """
 
     rows: TableRows
@@ -56,19 +56,28 @@ class TablePlan:
     excluded: Mapping[str, str]
     rules: tuple[Rule, ...]
     telling: Mapping[str, float]
-    without_text: int
+    left_out: int
 
 
-def plan_table(question: TablePrediction, table: pa.Table) -> TablePlan:
+def plan_table(question: TablePrediction, table: pa.Table, judged: int = 0) -> TablePlan:
     """Look at a table; builds nothing.
+
+    Args:
+        question: What is asked.
+        table: The rows.
+        judged: How many of the last ones are only judged on.
 
     Raises:
         InvalidArgumentError: A column is missing or unreadable; the message names it.
     """
     require_named(table, question)
     total = table.num_rows
+    places = np.arange(total, dtype=np.int32)
+    is_test = places >= total - judged
     if question.texts:
-        table = table.filter(pa.array(_has_text(table, question.texts[-1])))
+        has_text = _has_text(table, question.texts[-1])
+        table = table.filter(pa.array(has_text))
+        places, is_test = places[has_text], is_test[has_text]
     read = read_columns(table, question)
     labels = labels_of(table, question)
     names = (
@@ -77,7 +86,11 @@ def plan_table(question: TablePrediction, table: pa.Table) -> TablePlan:
         else [canonical(value) for value in table.column(question.id).to_pylist()]
     )
     groups = groups_of(read, names)
-    folds = folds_of(groups, labels, question.folds)
+    folds = np.full(len(labels), TEST, np.int8)
+    folds[~is_test] = folds_of(groups[~is_test], labels[~is_test], question.folds)
+    # A row that belongs with one that is judged on is not fitted to.
+    used = is_test | ~np.isin(groups, groups[is_test])
+    fitted = used & ~is_test
     told = telling(read, labels)
     untold = Rule("columns_that_do_not_tell_the_answer", len(read) - len(told), len(read))
     rows = TableRows(
@@ -87,14 +100,15 @@ def plan_table(question: TablePrediction, table: pa.Table) -> TablePlan:
         labels,
         folds,
         groups,
+        np.where(is_test, places - (total - judged), places).astype(np.int32),
     )
     return TablePlan(
-        rows=rows,
+        rows=rows.where(used),
         columns=tuple(each.column for each in read),
         excluded=excluded(table, question),
-        rules=(*table_rules(labels, folds, question.folds), untold),
+        rules=(*table_rules(labels[fitted], folds[fitted], question.folds), untold),
         telling=told,
-        without_text=total - len(rows),
+        left_out=total - int(used.sum()),
     )
 
 
@@ -104,16 +118,20 @@ def explain_table(question: TablePrediction, source: TableSource) -> Explanation
     Raises:
         InvalidArgumentError: A column or a cell is wrong; the message names it.
     """
-    plan = plan_table(question, source.read())
-    judged = np.bincount(plan.rows.folds, minlength=question.folds).tolist()
-    total = len(plan.rows)
+    plan = plan_table(question, *source.read())
+    fitted = plan.rows.folds != TEST
+    judged = np.bincount(plan.rows.folds[fitted], minlength=question.folds).tolist()
+    total = int(fitted.sum())
+    folds = {f"fold {number}": (total - rows, rows) for number, rows in enumerate(judged, 1)}
+    if total < len(plan.rows):
+        folds["test files"] = (total, len(plan.rows) - total)
     told = {
         name: f"tells the answer by itself (AUC {auc:.3f}): exclude it"
         for name, auc in plan.telling.items()
     }
     return Explanation(
-        row_count=total,
-        folds={f"fold {number}": (total - rows, rows) for number, rows in enumerate(judged, 1)},
+        row_count=len(plan.rows),
+        folds=folds,
         features=tuple(column.name for column in plan.columns),
         excluded={**plan.excluded, **told},
         rules=plan.rules,
@@ -137,10 +155,10 @@ def build_table(
         FailedPreconditionError: There are too few rows, or a column tells the answer.
     """
     job.progress(0, _STAGES, "stages", "reading the table")
-    table = source.read()
+    table, judged = source.read()
     job.raise_if_cancelled()
     job.progress(1, _STAGES, "stages", "typing its columns")
-    plan = plan_table(question, table)
+    plan = plan_table(question, table, judged)
     _require_untold(plan.telling, question.target.column)
     require(plan.rules, "Bring more rows, or ask for fewer folds")
     job.raise_if_cancelled()

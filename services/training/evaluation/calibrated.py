@@ -17,7 +17,7 @@ def equal_mass_error(labels: NDArray[np.bool_], probabilities: Floats, bins: int
     place = np.empty(len(labels), np.int64)
     order = np.argsort(probabilities, kind="stable")
     place[order] = np.arange(len(labels)) * bins // max(len(labels), 1)
-    gap = labels - probabilities.astype(np.float64)
+    gap: Floats = labels - probabilities.astype(np.float64)
 
     def metric(weights: Floats) -> float:
         total = float(weights.sum())

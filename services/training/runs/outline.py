@@ -61,6 +61,8 @@ def _of_table(folder: Path, config: TableRunConfig) -> Outline:
     dataset = reader.manifest
     layers = table_layers(config, fit_reading(reader.rows(), dataset).size)
     parts = {f"fold {n}": rows for n, (rows, _) in enumerate(dataset.fold_counts, 1)}
+    if dataset.test_count:
+        parts["test files"] = dataset.test_count
     classes = (f"{dataset.target} is {dataset.positive}", "it is not")
     return Outline(parts, classes, layers, config.members)
 

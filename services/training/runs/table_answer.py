@@ -1,6 +1,6 @@
 """The answer for a row of a table or a text as one pure function: what is exported."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from services.training.engine import predict_fn
 from services.training.models import LayerList
+from services.training.runs.stacking import Bend, bent
 from services.training.runs.table_config import HEAD
 from services.training.runs.table_inputs import table_inputs
 from services.training.runs.text_reading import text_fields, text_line
@@ -26,7 +27,7 @@ class TableShape:
 
     Attributes:
         layers: Of each network.
-        members: Networks, straight lines and sets of trees, of each this many.
+        members: Networks, and sets of trees.
         size: Inputs of a table's row; unused for texts.
         is_text: Whether rows are texts.
         tree_depths: Of each member's deepest tree; none for texts.
@@ -45,11 +46,12 @@ class TableShape:
 
 
 def pack_table(
-    members: list[Mapping[str, Any]],
+    members: Sequence[Mapping[str, Any]],
     lines: NumpyArray,
-    trees: list[Mapping[str, NumpyArray]],
+    trees: Sequence[Mapping[str, NumpyArray]],
     reading: Mapping[str, NumpyArray],
     stack: NumpyArray,
+    bend: Bend,
 ) -> Mapping[str, NumpyArray]:
     """All numbers of an ensemble by name.
 
@@ -59,8 +61,16 @@ def pack_table(
         trees: Arrays of each member's trees.
         reading: How cells become inputs.
         stack: A weight for each voice, then an intercept.
+        bend: From the stack's logit to the calibrated one.
     """
-    packed: dict[str, Any] = {**reading, "line/coefficients": lines, "stack/weights": stack}
+    packed: dict[str, Any] = {
+        **reading,
+        "line/coefficients": lines,
+        "stack/weights": stack,
+        "calibration/knots": bend.knots,
+        "calibration/slopes": bend.slopes,
+        "calibration/start": [bend.start],
+    }
     for number, weights in enumerate(members):
         packed |= {f"member{number}/{name}": value for name, value in weights.items()}
     for number, arrays in enumerate(trees):
@@ -94,7 +104,8 @@ def predict_table(shape: TableShape) -> Callable[[Weights, Mapping[str, Array]],
             voices.append(sum(grown[1:], grown[0]) / shape.members)
         stack = weights["stack/weights"]
         logit = jnp.stack(voices, axis=1) @ stack[:-1] + stack[-1]
-        return {"probability": jax.nn.sigmoid(logit)}
+        calibration = (weights[f"calibration/{each}"] for each in ("knots", "slopes", "start"))
+        return {"probability": jax.nn.sigmoid(bent(logit, *calibration))}
 
     return run
 

@@ -34,9 +34,10 @@ def table_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any]) -> st
         f"({positive / rows:.1%}) `{manifest['positive']}`",
         f"- {len(manifest['columns'])} columns: {', '.join(manifest['columns'])}",
         f"- {manifest['config']['members']} networks ({manifest['config']['model']['type']} of "
-        f"{manifest['parameter_count']} parameters), as many straight lines"
-        + (" and sets of boosted trees" if "trees" in manifest["stack"] else "")
-        + ", each fitted without one fifth of the rows; on those it was calibrated",
+        f"{manifest['parameter_count']} parameters)"
+        + (", as many sets of boosted trees" if "trees" in manifest["stack"] else "")
+        + " and five straight lines, each fitted without one fifth of the rows; on those it was "
+        "calibrated",
         f"- weight of each in the logit: {stack}",
         "",
         "## Not read",
@@ -53,6 +54,7 @@ def table_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any]) -> st
         f"A perfectly calibrated model with the same predictions has a calibration error below "
         f"{evaluation['calibration_limit']:.4f} in 95 of 100 draws.",
         "",
+        *_test(manifest["test_count"], evaluation.get("test")),
         "## Mind",
         "",
         "- Parts are drawn at random: how well it does later in time is not measured by this.",
@@ -60,6 +62,13 @@ def table_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any]) -> st
         "- A column that is known only after the answer makes any model look good: exclude it.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _test(count: int, judged: Mapping[str, Any] | None) -> list[str]:
+    if judged is None:
+        return []
+    words = f"{count} rows that nothing was fitted to, by the model that is published."
+    return ["## Judged on the test files", "", words, "", *_table(judged["metrics"]), ""]
 
 
 def _table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:

@@ -37,8 +37,8 @@ class TableRunConfig:
         seed: Seed of all randomness.
         model: Network type and its settings, as in a prediction file.
         is_text: Whether rows are texts.
-        members: Networks of an ensemble, and straight lines, and sets of trees; each is fitted
-            without one fifth of the rows, on which it is judged.
+        members: Networks of an ensemble, and sets of trees; each is fitted without one fifth of
+            the rows, on which it is judged, and so are five straight lines.
         learning_rate: Rate of AdamW.
         weight_decay: Pull of matrices towards zero.
         epochs: At most this many passes a network.
@@ -115,8 +115,8 @@ def table_config_of(question: TablePrediction, seed: int, bootstrap_samples: int
             seed,
             model,
             is_text,
-            members=3,
-            epochs=6,
+            members=2,
+            epochs=4,
             patience=1,
             batch_size=128,
             bootstrap_samples=bootstrap_samples,

@@ -14,7 +14,7 @@ from services.training.engine.standing import StandingStore
 from services.training.evaluation.baselines import Split, fit_at_strength, fit_logistic
 from services.training.models import LayerList
 from services.training.runs.kept import Fits
-from services.training.runs.stacking import fit_stack
+from services.training.runs.stacking import fit_bend, fit_stack
 from services.training.runs.table_answer import TableShape, pack_table
 from services.training.runs.table_config import HEAD, TableRunConfig
 from services.training.runs.trees import Trees, fit_trees, trees_logit
@@ -176,6 +176,7 @@ def fit_table_members(
             voices[out, 2] = _tree_logits(trees[number], design[out])
     judged = group < config.members
     stack = fit_stack(voices[judged], rows.labels[judged])
+    bend = fit_bend(voices[judged] @ stack[:-1] + stack[-1], rows.labels[judged])
     return TableFitted(
         shape=TableShape(
             layers,
@@ -190,6 +191,7 @@ def fit_table_members(
             [each.weights for each in trees],
             reading.weights,
             stack,
+            bend,
         ),
         reading=reading,
         best_epochs=tuple(result.best_epoch for result in results),
@@ -206,7 +208,7 @@ def line_over_terms(design: Any, labels: NumpyArray) -> NumpyArray:
 def _lines(
     design: Any, labels: NumpyArray, group: NumpyArray, config: TableRunConfig
 ) -> list[NumpyArray]:
-    kept = [group != number for number in range(config.members)]
+    kept = [group != number for number in range(GROUPS)]
     if config.is_text:
         return [line_over_terms(design[each], labels[each]) for each in kept]
     strength = fit_logistic(design, labels, [Split(fit=kept[0], judge=~kept[0])]).strength

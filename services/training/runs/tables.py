@@ -34,7 +34,11 @@ from services.training.runs.table_members import (
 from services.training.runs.table_reading import TableReading, fit_table_reading
 from services.training.runs.text_reading import TextReading, fit_text_reading, require_read_on
 from services.training.runs.timing import Sample
-from shared.dataset.tables import TableDatasetReader, TableManifest, TableRows
+from shared.dataset.tables import TEST, TableDatasetReader, TableManifest, TableRows
+
+NumpyArray = np.ndarray[Any, Any]
+
+TEST_FILE = "test_predictions.csv"
 
 
 def run_table(
@@ -56,7 +60,9 @@ def run_table(
     Raises:
         FailedPreconditionError: A fold was fitted on what it is judged on.
     """
-    dataset, rows = reader.manifest, reader.rows()
+    dataset, everything = reader.manifest, reader.rows()
+    rows = everything.where(everything.folds != TEST)
+    kept = everything.where(everything.folds == TEST)
     fits = fits or FreshFits()
     fold_count = len(dataset.fold_counts)
     progress = _Progress(config, reporter, fold_count + 1)
@@ -83,7 +89,17 @@ def run_table(
             said.setdefault(name, np.zeros(len(rows)))[rows.folds == number] = each
     evaluation = judge_table(said, rows.labels, samples=config.bootstrap_samples, seed=config.seed)
 
-    last = fitted(FINAL, rows, fit_reading(rows, dataset))
+    reading = fit_reading(rows, dataset)
+    last = fitted(FINAL, rows, reading)
+    said_of_test = answers(last, kept) if len(kept) else np.zeros(0)
+    if len(kept):
+        require_apart(rows, kept)
+        evaluation["test"] = judge_table(
+            {"model": said_of_test, **baselines(reading, rows, kept)},
+            kept.labels,
+            samples=config.bootstrap_samples,
+            seed=config.seed,
+        )
     reporter.fitted(_sample(last, rows, config))
     progress.end("exporting")
     evaluation |= {"fold_count": fold_count, "losses": curves(progress.losses)}
@@ -95,6 +111,7 @@ def run_table(
         PREDICT_FILE: _program(last, rows),
         WEIGHTS_FILE: save(dict(last.weights)),
         **last.reading.files,
+        **_said(kept, said_of_test),
         "evaluation.json": _json(evaluation),
         "model_card.md": table_card({**manifest, "model": model}, evaluation).encode(),
         "config.yaml": to_yaml(config).encode(),
@@ -168,6 +185,14 @@ def _sample(fitted: TableFitted, rows: TableRows, config: TableRunConfig) -> Sam
     return Sample(fitted.shape.layers, objective, Arrays(fitted.reading.network(few), targets))
 
 
+def _said(kept: TableRows, said: NumpyArray) -> Mapping[str, bytes]:
+    """What the model says of each row of the test files; no file where there are none."""
+    if not len(kept):
+        return {}
+    lines = [f"{place},{each:.6f}" for place, each in zip(kept.places, said, strict=True)]
+    return {TEST_FILE: "\n".join(["row,probability", *lines, ""]).encode()}
+
+
 def _program(fitted: TableFitted, rows: TableRows) -> bytes:
     """The program for any number of rows, and of terms in a text."""
     (batch,) = export.symbolic_shape("b", constraints=["b >= 1"])
@@ -194,7 +219,8 @@ def _provenance(
         "positive": dataset.positive,
         "columns": [column.name for column in dataset.columns],
         "excluded": dict(dataset.excluded),
-        "row_count": dataset.row_count,
+        "row_count": sum(count for count, _ in dataset.fold_counts),
+        "test_count": dataset.test_count,
         "positive_count": sum(positive for _, positive in dataset.fold_counts),
         "stack": dict(fitted.stack),
         "best_epochs": list(fitted.best_epochs),

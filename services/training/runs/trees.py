@@ -42,7 +42,7 @@ class Trees:
             "threshold": self.threshold,
             "children": self.children,
             "value": self.value,
-            "start": np.float32([self.start]),
+            "start": np.array([self.start], np.float32),
         }
 
 
@@ -103,4 +103,5 @@ def trees_logit(weights: Mapping[str, Any], inputs: Array, depth: int) -> Array:
         asked = jnp.take_along_axis(inputs, weights["feature"][trees, node], axis=1)
         side = (asked > weights["threshold"][trees, node]).astype(jnp.int32)
         node = weights["children"][trees, node, side]
-    return weights["value"][trees, node].sum(axis=1) + weights["start"]
+    total: Array = weights["value"][trees, node].sum(axis=1) + weights["start"]
+    return total

@@ -47,7 +47,7 @@ def test_what_is_left_out_has_a_simple_default():
         (("horizon: 90d", "horizon: 90d\nmodell: {type: mlp}"), "did you mean 'model'"),
         (("every: 30d", "evry: 30d"), r"as_of\.evry.*did you mean 'every'"),
         (("kind: churn", "kind: chrun"), "did you mean 'churn'"),
-        (("kind: churn", "kind: sentiment"), "cannot be predicted yet; use churn, value, segment"),
+        (("kind: churn", "kind: sentiment"), "cannot be predicted yet; use churn, purchase, value"),
         (("kind: churn", "kind: churn, days: 3"), r"target\.days.*did you mean 'kind'"),
         (("orders_ever >= 1", "order_ever >= 1"), "did you mean 'orders_ever'"),
         (("orders_ever >= 1", "orders_ever => 1"), "write 'feature >= number'"),

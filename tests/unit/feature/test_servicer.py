@@ -110,6 +110,34 @@ def test_explain_says_what_would_be_built_and_builds_nothing(stub, shop, tmp_pat
     assert list(finished(stub, request()).as_of_times) == list(answer.as_of_times)
 
 
+def test_explain_counts_whom_it_asks_about_at_each_instant_and_in_each_fold(stub, shop):
+    answer = stub.ExplainDataset(
+        pb.ExplainDatasetRequest(prediction_files=[QUESTION], as_of_time=stamp(moment(AS_OF_DAY)))
+    )
+    assert len(answer.eligible_counts) == len(answer.active_counts) == len(answer.as_of_times)
+    assert answer.row_count == sum(answer.eligible_counts)
+    final = answer.folds[-1]
+    assert final.train_row_count == answer.row_count
+    assert final.test_row_count == 0
+    assert answer.folds[0].test_row_count == answer.eligible_counts[-1]
+
+
+def test_a_purchase_file_asks_about_people_who_never_ordered_too(stub, shop):
+    purchase = "name: purchase\ntarget: {kind: purchase}\nhorizon: 30d\nas_of: {every: 30d}\n"
+    buyers = purchase + "eligible: orders_ever >= 1\n"
+    everybody, some = (
+        stub.ExplainDataset(
+            pb.ExplainDatasetRequest(prediction_files=[text], as_of_time=stamp(moment(AS_OF_DAY)))
+        )
+        for text in (purchase, buyers)
+    )
+    assert everybody.eligible_counts[-1] > some.eligible_counts[-1]
+    dataset = finished(stub, request(prediction_files=[purchase]))
+    assert dataset.state == common_pb2.STATE_SUCCEEDED, dataset.error
+    rows = DatasetReader(dataset.uri).arrays()
+    assert rows.eligible.all()
+
+
 def test_many_instants_and_rules_on_features_outside_the_groups_are_served(stub, shop):
     text = QUESTION.replace("every: 30d", "every: 2d").replace(
         "[rfm, windows, trends]", "[windows]"

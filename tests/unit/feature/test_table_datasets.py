@@ -10,7 +10,7 @@ from oriel.feature.v1 import feature_pb2_grpc as rpc
 from services.feature.domain.table_folds import folds_of
 from services.feature.main import FeatureSettings, build
 from shared.config.home import DEMO_PSEUDONYM_KEY, Home, WorkspaceSettings
-from shared.dataset.tables import TableDatasetReader
+from shared.dataset.tables import TEST, TableDatasetReader
 from shared.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from shared.rpc import connect, from_status, serve
 
@@ -206,6 +206,31 @@ target: {{kind: sentiment, column: liked, positive: 1}}
     assert reader.rows().texts[:2].tolist() == [["Good", "No 0"], ["", "I liked it 1"]]
     assert len(reader.rows()) == 299
     assert reader.manifest.excluded["stars"] == "source.columns does not name it"
+
+
+def test_rows_of_test_files_are_judged_on_only_and_take_those_like_them_along(
+    served, contacts, tmp_path
+):
+    folder = tmp_path / "contacts"
+    folder.mkdir()
+    contacts.to_parquet(folder / "contacts.parquet")
+    pd.concat([contacts.head(3), contacts.head(50).assign(age=99)]).assign(
+        row=lambda rows: range(1_000, 1_000 + len(rows))
+    ).to_csv(folder / "test.csv", index=False)
+    asked = pb.CreateDatasetRequest(
+        prediction_files=[question(folder)], purpose=pb.DATASET_PURPOSE_TRAINING
+    )
+    name = served.CreateDataset(asked).dataset.name
+    watch = served.WatchDataset(pb.WatchDatasetRequest(name=name))
+    dataset = [answer.dataset for answer in watch][-1]
+    assert dataset.state == common_pb2.STATE_SUCCEEDED, dataset.error
+    reader = TableDatasetReader(dataset.uri)
+    rows = reader.rows()
+    assert reader.manifest.test_count == 53
+    assert rows.places[rows.folds == TEST].tolist() == list(range(53))
+    assert rows.places[rows.folds != TEST].tolist() == list(range(3, ROWS))
+    found = served.ExplainDataset(pb.ExplainDatasetRequest(prediction_files=[question(folder)]))
+    assert (found.folds[-1].name, found.folds[-1].test_row_count) == ("test files", 53)
 
 
 def test_a_place_that_is_no_table_is_refused_at_once(served, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from services.training.evaluation.calibrated import chance_limit, equal_mass_error
-from services.training.runs.stacking import fit_stack
+from services.training.runs.stacking import bent, fit_bend, fit_stack
 from services.training.runs.table_inputs import fit_table_scaling, table_inputs
 from services.training.runs.text_reading import fit_text_reading
 from services.training.runs.trees import boosted, fit_trees, trees_logit
@@ -97,3 +97,24 @@ def test_the_calibration_error_of_true_probabilities_is_within_what_chance_makes
     limit = chance_limit(said, samples=200, seed=1)
     assert equal_mass_error(labels, said)(np.ones(5_000)) < limit
     assert equal_mass_error(labels, said**2)(np.ones(5_000)) > 2 * limit
+
+
+def test_a_bend_makes_right_at_every_level_what_one_slope_cannot_and_keeps_the_order():
+    rng = np.random.default_rng(0)
+    logit = 1.5 * rng.standard_normal(20_000)
+    true = 1 / (1 + np.exp(-np.where(logit < 0, 2.5 * logit, 0.7 * logit)))
+    labels = rng.random(20_000) < true
+    bend = fit_bend(logit, labels)
+    assert (bend.slopes > 0).all()
+    said = 1 / (1 + np.exp(-np.asarray(bent(logit, bend.knots, bend.slopes, bend.start))))
+    plain = 1 / (1 + np.exp(-logit))
+    once = np.ones(len(logit))
+    assert equal_mass_error(labels, plain)(once) > 0.03
+    assert equal_mass_error(labels, said)(once) < chance_limit(said, samples=100, seed=0)
+
+
+def test_a_bend_of_logits_that_are_right_or_few_stays_straight():
+    rng = np.random.default_rng(0)
+    logit = rng.standard_normal(30)
+    bend = fit_bend(logit, rng.random(30) < 1 / (1 + np.exp(-logit)))
+    assert np.abs(np.log(bend.slopes)).max() < 0.6

@@ -15,6 +15,7 @@ from services.training.runs.table_config import TableRunConfig
 from services.training.runs.table_judge import require_apart
 from services.training.runs.table_members import groups_within
 from services.training.runs.tables import fit_reading, require_own, run_table
+from shared.dataset.tables import TEST
 from shared.errors import FailedPreconditionError
 from tests.support import rows_of_tables
 from tests.unit.training.conftest import Heard
@@ -168,6 +169,23 @@ def test_a_word_that_only_held_out_rows_have_fails_by_its_column(table):
     with pytest.raises(FailedPreconditionError, match="words of column job"):
         require_own(replace(honest, scaling=scaling), train, table.manifest)
     require_own(honest, train, table.manifest)
+
+
+def test_rows_of_test_files_are_judged_by_the_final_model_and_told_one_by_one(tmp_path):
+    rows = rows_of_tables.cells(600)
+    rows.folds[:90] = TEST
+    reader = rows_of_tables.dataset(tmp_path / "kept", rows)
+    result = run_table(reader, "small", SMALL, Heard())
+    evaluation = json.loads(result.files["evaluation.json"])
+    assert evaluation["test"]["metrics"]["model"]["auc"]["value"] > 0.7
+    assert "Judged on the test files" in result.files["model_card.md"].decode()
+    head, *lines = result.files["test_predictions.csv"].decode().split()
+    assert head == "row,probability"
+    assert [int(line.split(",")[0]) for line in lines] == list(range(90))
+    changed = replace(rows, labels=rows.labels ^ (rows.folds == TEST))
+    again = rows_of_tables.dataset(tmp_path / "changed", changed)
+    other = run_table(again, "small", SMALL, Heard()).files
+    assert other["weights.safetensors"] == result.files["weights.safetensors"]
 
 
 def test_a_row_in_both_halves_fails_by_name(table):
