@@ -47,6 +47,12 @@ from shared.config.sources import source_of
     type=click.IntRange(1, 64),
     help="Groups of workers, each with a network of the ensemble at a time.  [default: 1]",
 )
+@click.option(
+    "--placement",
+    "carrier",
+    type=click.Choice(["machine", "ray"]),
+    help="Where processes run: this machine, or actors of a Ray cluster.  [default: machine]",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be trained; train nothing.")
 @click.pass_obj
 def train(
@@ -59,6 +65,7 @@ def train(
     workers: int | None,
     servers: int | None,
     groups: int | None,
+    carrier: str | None,
     dry_run: bool,
 ) -> None:
     """Train the model that answers a PREDICTION file, judge it and publish it.
@@ -80,6 +87,9 @@ def train(
     networks: --groups fits so many of them at the same time, on the same servers, each by workers
     with a queue of their own. Groups change nothing in the result either.
 
+    With --placement ray these processes are carried by actors of the Ray cluster that RAY_ADDRESS
+    names, or of one that is started on this machine for the run.
+
     \b
     Examples:
       oriel train mnist --data ../shared/data --dry-run
@@ -91,7 +101,7 @@ def train(
       oriel train churn_90d --runtime ps --workers 1 --servers 2 --groups 2
     """
     started = time.perf_counter()
-    placement = _placement(runtime, workers, servers, groups)
+    placement = _placement(runtime, workers, servers, groups, carrier)
     text = question_text(prediction, data, epochs)
     if placement and source_of(text) == "table":
         raise click.UsageError(f"{prediction} is trained in one process; leave --runtime out")
@@ -129,15 +139,24 @@ def train(
 
 
 def _placement(
-    runtime: str, workers: int | None, servers: int | None, groups: int | None
+    runtime: str,
+    workers: int | None,
+    servers: int | None,
+    groups: int | None,
+    carrier: str | None,
 ) -> training_pb2.Placement | None:
     """Return the processes of a run; None where one process does everything."""
     if runtime == "ps":
         return training_pb2.Placement(
-            worker_count=workers or 2, server_count=servers or 1, group_count=groups or 1
+            worker_count=workers or 2,
+            server_count=servers or 1,
+            group_count=groups or 1,
+            on_ray=carrier == "ray",
         )
-    if (workers, servers, groups) != (None, None, None):
-        raise click.UsageError("--workers, --servers and --groups are for --runtime ps; add it")
+    if (workers, servers, groups, carrier) != (None, None, None, None):
+        raise click.UsageError(
+            "--workers, --servers, --groups and --placement are for --runtime ps; add it"
+        )
     return None
 
 

@@ -68,7 +68,7 @@ class TrainingServicer(rpc.TrainingServiceServicer):
             "dataset": request.dataset,
             "prediction_files": list(request.prediction_files),
             "seed": request.seed,
-            "nodes": [order.workers, order.servers, order.groups],
+            "nodes": [order.workers, order.servers, order.groups, order.on_ray],
         }
         job = self._jobs.submit(
             request.request_id, asked, lambda run: self._training.carry_out(order, config, run)
@@ -125,10 +125,10 @@ def _require_one_process(request: pb.CreateTrainingRunRequest) -> None:
         )
 
 
-def _nodes(request: pb.CreateTrainingRunRequest, fit_count: int) -> tuple[int, int, int]:
-    """Workers of a group, servers and groups; no workers where the run's own process computes."""
+def _nodes(request: pb.CreateTrainingRunRequest, fit_count: int) -> tuple[int, int, int, bool]:
+    """Workers of a group, servers, groups, and whether Ray carries them; no workers without."""
     if not request.HasField("placement"):
-        return 0, 0, 1
+        return 0, 0, 1, False
     asked = request.placement
     group_count = asked.group_count or 1
     for field, count in (
@@ -152,7 +152,7 @@ def _nodes(request: pb.CreateTrainingRunRequest, fit_count: int) -> tuple[int, i
             value=group_count,
             most=fit_count,
         )
-    return asked.worker_count, asked.server_count, group_count
+    return asked.worker_count, asked.server_count, group_count, asked.on_ray
 
 
 def _require_answered(

@@ -38,6 +38,8 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     threading.Thread(target=end_with_parent, daemon=True).start()
 
     # Imported here so that a supervisor's death is heeded while JAX is still loading.
+    from services.training.adapters.actors import RayNodes
+    from services.training.adapters.carriers import ThisMachine
     from services.training.adapters.group import Nodes
     from services.training.adapters.placed import PlacedFits
     from services.training.runs.folder import RunFolder
@@ -61,7 +63,9 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
         with ExitStack() as stack:
             if order.workers:
                 nodes = Nodes(order.workers, order.servers, order.groups)
-                placed = PlacedFits(fits, folder, nodes, save_seconds, reporter.pace)
+                ray = stack.enter_context(RayNodes(nodes.count)) if order.on_ray else None
+                carrier = ray or ThisMachine()
+                placed = PlacedFits(fits, folder, nodes, save_seconds, reporter.pace, carrier)
                 fits = stack.enter_context(placed)
             if isinstance(config, ImageRunConfig):
                 images = ImageDatasetReader(order.dataset_folder)

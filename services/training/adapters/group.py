@@ -1,4 +1,4 @@
-"""Trains by parameter servers on this machine: a process a node, replaced when it is lost."""
+"""Trains by parameter servers: a process a node, replaced when it is lost."""
 
 import json
 import threading
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.training.adapters.carriers import Carrier, Node, ThisMachine
 from services.training.adapters.places import Places
 from services.training.adapters.processes import Hear, Message, NodeProcess
 from services.training.runs.files import write_whole
@@ -29,6 +30,12 @@ class Nodes:
     workers: int
     servers: int
     groups: int = 1
+
+    @property
+    def count(self) -> int:
+        """All at the same time, coordinators aside."""
+        own = len(self.roles()) * self.groups
+        return own + self.servers if self.groups > 1 else own
 
     def roles(self) -> list[str]:
         """What each process of a group is besides the coordinator.
@@ -55,10 +62,18 @@ class SharedServers:
         folder: For the log.
         count: How many.
         silence_seconds: A server that says nothing for so long is lost.
+        carrier: Starts them.
     """
 
-    def __init__(self, folder: Path, count: int, silence_seconds: float = SILENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        count: int,
+        silence_seconds: float = SILENCE_SECONDS,
+        carrier: Carrier | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._carrier = carrier or ThisMachine()
         self._log = folder / "servers.txt"
         self._coordinators: list[str] = []
         self._lock = threading.Lock()
@@ -94,16 +109,16 @@ class SharedServers:
         with self._lock:
             self._places.close()
 
-    def _start(self, place: str, hear: Hear) -> NodeProcess:
+    def _start(self, place: str, hear: Hear) -> Node:
         arguments = ["--role", "server", "--tied", "--coordinator", "-"]
-        server = NodeProcess(arguments, self._cores[place], self._log, hear)
+        server = self._carrier.start(arguments, self._cores[place], self._log, hear)
         for coordinator in self._coordinators:
             server.tell(coordinator)
         return server
 
 
 class NodeGroup:
-    """One fit by a coordinator and its nodes, each held to a core of its own.
+    """One fit by a coordinator, which is a process here, and its nodes.
 
     Args:
         folder: For the order, checkpoints, the log and what comes out.
@@ -112,6 +127,7 @@ class NodeGroup:
         number: Of the group among those that train at the same time.
         silence_seconds: A node that says nothing for so long is lost.
         save_seconds: From one checkpoint to the next.
+        carrier: Starts the nodes.
     """
 
     def __init__(
@@ -123,6 +139,7 @@ class NodeGroup:
         *,
         silence_seconds: float = SILENCE_SECONDS,
         save_seconds: float,
+        carrier: Carrier | None = None,
     ) -> None:
         self._folder, self._nodes, self._servers = folder, nodes, servers
         self._silence_seconds, self._save_seconds = silence_seconds, save_seconds
@@ -131,7 +148,8 @@ class NodeGroup:
         first = number * len(roles)
         self._cores = {place: first + at for at, place in enumerate(self._roles)}
         self._places = Places(self._start, folder / "log.txt", silence_seconds)
-        self._address = "127.0.0.1:0"
+        self._carrier = carrier or ThisMachine()
+        self._address = f"{self._carrier.host}:0"
 
     @property
     def result_path(self) -> Path:
@@ -177,24 +195,20 @@ class NodeGroup:
             if other not in self._places:
                 self._places.open(other)
 
-    def _start(self, place: str, hear: Hear) -> NodeProcess:
+    def _start(self, place: str, hear: Hear) -> Node:
+        log = self._folder / "log.txt"
         if place in self._roles:
-            return self._process(
+            arguments = [
                 # It has nobody else to look for, and is ended with this process.
-                *("--role", self._roles[place], "--coordinator", self._address),
+                *("--tied", "--role", self._roles[place], "--coordinator", self._address),
                 *("--patience", "inf"),
-                core=self._cores[place],
-                hear=hear,
-            )
-        return self._process(
-            *("--role", "coordinator", "--listen", self._address),
+            ]
+            return self._carrier.start(arguments, self._cores[place], log, hear)
+        arguments = [
+            *("--tied", "--role", "coordinator", "--listen", self._address),
             *("--order", str(self._folder / "order.json"), "--out", str(self.result_path)),
             *("--workers", str(self._nodes.workers), "--servers", str(self._nodes.servers)),
             *("--checkpoints", str(self._folder / "kept"), "--every", str(self._save_seconds)),
             *("--silence", str(self._silence_seconds), "--group", self._folder.name),
-            core=None,
-            hear=hear,
-        )
-
-    def _process(self, *arguments: str, core: int | None, hear: Hear) -> NodeProcess:
-        return NodeProcess(["--tied", *arguments], core, self._folder / "log.txt", hear)
+        ]
+        return NodeProcess(arguments, None, log, hear)

@@ -11,6 +11,7 @@ from typing import Any, Self
 import jax
 from safetensors.numpy import load_file
 
+from services.training.adapters.carriers import Carrier
 from services.training.adapters.group import NodeGroup, Nodes, SharedServers
 from services.training.adapters.processes import Message
 from services.training.engine import EpochReport, FitResult, Pace
@@ -31,6 +32,7 @@ class PlacedFits:
         nodes: The processes of a run.
         save_seconds: From one checkpoint of a group to the next.
         on_pace: Hears about once a second how fast the fit under way goes.
+        carrier: Starts the processes.
     """
 
     def __init__(
@@ -40,8 +42,9 @@ class PlacedFits:
         nodes: Nodes,
         save_seconds: float,
         on_pace: Callable[[Pace], None],
+        carrier: Carrier,
     ) -> None:
-        self._fits, self._folder, self._nodes = fits, folder, nodes
+        self._fits, self._folder, self._nodes, self._carrier = fits, folder, nodes, carrier
         self._save_seconds, self._on_pace = save_seconds, on_pace
         self._servers: SharedServers | None = None
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -51,7 +54,9 @@ class PlacedFits:
     def __enter__(self) -> Self:
         """Start what groups share."""
         if self._nodes.groups > 1:
-            self._servers = SharedServers(self._folder.checkpoints_path, self._nodes.servers)
+            self._servers = SharedServers(
+                self._folder.checkpoints_path, self._nodes.servers, carrier=self._carrier
+            )
         return self
 
     def __exit__(
@@ -91,6 +96,7 @@ class PlacedFits:
             self._servers,
             number,
             save_seconds=self._save_seconds,
+            carrier=self._carrier,
         )
         group.run(order, _Listener(on_epoch, self._on_pace))
         return read_result(group.result_path)

@@ -5,16 +5,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from services.training.adapters.processes import Hear, Message, NodeProcess
+from services.training.adapters.carriers import Node
+from services.training.adapters.processes import Hear, Message
 from shared.errors import UnavailableError
 
 MOST_STARTS = 20
 """Starts at one place before something must be wrong with more than the node."""
 
 _FIRST_WORD_SECONDS = 120.0  # a busy machine takes long to import JAX
-_END_SECONDS = 20.0
+_END_SECONDS = 2.0  # a node that comes after the end was told looks for its group for ever
 
-Start = Callable[[str, Hear], NodeProcess]
+Start = Callable[[str, Hear], Node]
 
 
 class Places:
@@ -29,7 +30,7 @@ class Places:
     def __init__(self, start: Start, log: Path, silence_seconds: float) -> None:
         self._start, self._log, self._silence_seconds = start, log, silence_seconds
         self._said: queue.Queue[tuple[str, int, Message]] = queue.Queue()
-        self._nodes: dict[str, NodeProcess] = {}
+        self._nodes: dict[str, Node] = {}
         self._starts: dict[str, int] = {}
         self._until: dict[str, float] = {}
         self._looked = time.monotonic()

@@ -26,6 +26,7 @@ class Order:
         workers: Processes that compute, in each group; 0 when the run's own process does.
         servers: Processes that keep the parameters.
         groups: Groups of workers that carry out a fit each at the same time.
+        on_ray: Whether actors of a Ray cluster carry these processes.
     """
 
     model: str
@@ -35,6 +36,7 @@ class Order:
     workers: int = 0
     servers: int = 0
     groups: int = 1
+    on_ray: bool = False
 
 
 class RunFolder:

@@ -260,6 +260,7 @@ class Placement(_message.Message):
     WORKER_COUNT_FIELD_NUMBER: _builtins.int
     SERVER_COUNT_FIELD_NUMBER: _builtins.int
     GROUP_COUNT_FIELD_NUMBER: _builtins.int
+    ON_RAY_FIELD_NUMBER: _builtins.int
     worker_count: _builtins.int
     """Processes that compute in each group, at least 1."""
     server_count: _builtins.int
@@ -268,16 +269,21 @@ class Placement(_message.Message):
     """Groups of workers; each fits one network of the run at a time, so at most as many as there are
     networks. 1 when 0.
     """
+    on_ray: _builtins.bool
+    """Whether processes are carried by actors of a Ray cluster, which is that of RAY_ADDRESS or one
+    started on this machine; every machine of it has to be able to read the run and its dataset.
+    """
     def __init__(
         self,
         *,
         worker_count: _builtins.int = ...,
         server_count: _builtins.int = ...,
         group_count: _builtins.int = ...,
+        on_ray: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["group_count", b"group_count", "server_count", b"server_count", "worker_count", b"worker_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group_count", b"group_count", "on_ray", b"on_ray", "server_count", b"server_count", "worker_count", b"worker_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
