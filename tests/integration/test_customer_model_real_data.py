@@ -46,7 +46,7 @@ def test_intervals_of_300_customers_cover_about_nine_in_ten(cdnow):
 @pytest.mark.data
 def test_30_customers_are_refused_by_name(cdnow):
     train, _, limits = some(cdnow, 30, 0)
-    with pytest.raises(FailedPreconditionError, match=r"customers in .* are 30, at least 100"):
+    with pytest.raises(FailedPreconditionError, match=r"customers in .* are 30, at least 50"):
         fit_members(train, limits, FEW, horizon_days=90)
 
 

@@ -18,7 +18,8 @@ from shared.errors import FailedPreconditionError
 
 Limits = tuple[float, float]
 
-LEAST_USERS = 100
+LEAST_ROWS = 100
+LEAST_USERS = 50
 LEAST_OF_EACH_KIND = 10
 
 
@@ -117,6 +118,7 @@ def ensemble_rows(rows: Rows, config: RunConfig) -> EnsembleRows:
 def _require_enough(rows: Rows) -> None:
     active = int(rows.is_active.sum())
     for rule, value, threshold in (
+        ("eligible training rows", len(rows), LEAST_ROWS),
         ("customers in eligible training rows", len(np.unique(rows.user_keys)), LEAST_USERS),
         ("eligible training rows with an order in the horizon", active, LEAST_OF_EACH_KIND),
         ("eligible training rows without one", len(rows) - active, LEAST_OF_EACH_KIND),

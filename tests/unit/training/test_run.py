@@ -77,6 +77,9 @@ def test_the_answer_is_coherent(predict, rows):
     assert (answer["churn_probability"] == 1 - answer["active_probability"]).all()
     assert segments.sum(axis=1) == pytest.approx(np.ones(64), abs=1e-6)
     assert (answer["expected_value"] >= 0).all()
+    assert (answer["value_low"] >= 0).all()
+    assert (answer["value_low"] <= answer["value_high"]).all()
+    assert set(answer["segment"].tolist()) <= {0.0, 1.0, 2.0, 3.0}
     assert {value.dtype for value in answer.values()} == {np.dtype(np.float32)}
 
 
