@@ -15,6 +15,9 @@ TOO_SURE = 0.99
 
 _MOST_ROWS = 20_000
 
+_LEAST_OF_EACH_KIND = 20
+"""Below this one feature of many may sort buyers by chance alone."""
+
 
 def require_purged(fold: FoldSpec, horizon_days: int) -> None:
     """Refuse a fold that trains on labels from the window it is judged on.
@@ -48,6 +51,8 @@ def require_blind(rows: Rows, feature_names: Sequence[str]) -> None:
     eligible = np.flatnonzero(rows.eligible)
     places = eligible[:: max(len(eligible) // _MOST_ROWS, 1)]
     labels, once = rows.is_active[places], np.ones(len(places))
+    if min(labels.sum(), (~labels).sum()) < _LEAST_OF_EACH_KIND:
+        return
     for column, name in enumerate(feature_names):
         values = np.nan_to_num(rows.features[places, column].astype(np.float64), nan=-np.inf)
         sorted_right = auc(labels, values)(once)

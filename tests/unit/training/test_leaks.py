@@ -76,3 +76,9 @@ def test_a_cross_fit_that_tears_users_apart_is_stopped(monkeypatch):
 def test_groups_by_user_are_apart():
     keys = shop.arrays().user_keys
     require_apart(keys, groups(keys, 5))
+
+
+def test_a_handful_of_buyers_is_no_evidence_of_a_leak():
+    arrays = shop.arrays(user_count=8)
+    arrays.features[:, 0] = arrays.spend_micros
+    require_blind(rows_of(arrays), shop.FEATURES)
