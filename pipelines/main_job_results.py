@@ -15,6 +15,7 @@ from oriel.ingestion.v1 import ingestion_pb2
 from pipelines.clients import Clients
 from pipelines.main_job import Answers, stamp
 from pipelines.main_job_rows import predictions_csv, shown_id
+from pipelines.next_products import NextProducts, next_products_csv
 from pipelines.report import (
     DatasetFacts,
     ModelFacts,
@@ -30,8 +31,10 @@ from shared.dataset import DatasetReader, Manifest
 _RECENCY, _ORDERS, _GROSS = "recency_days", "orders_ever", "gross_365d"
 
 
-def write(clients: Clients, answers: Answers, folder: Path, *, keep_ids: bool) -> dict[str, Any]:
-    """Write report.html, contacts.csv and predictions.csv; return what summary.json says."""
+def write(
+    clients: Clients, answers: Answers, products: NextProducts, folder: Path, *, keep_ids: bool
+) -> dict[str, Any]:
+    """Write report.html and the tables of customers; return what summary.json says."""
     scoring = DatasetReader(Path(answers.scoring.uri))
     training = DatasetReader(Path(answers.training.uri)).manifest
     predictions = _arrow_file(Path(answers.batch.uri))
@@ -65,7 +68,9 @@ def write(clients: Clients, answers: Answers, folder: Path, *, keep_ids: bool) -
     )
     write_report(inputs, folder)
     (folder / "predictions.csv").write_bytes(predictions_csv(predictions, ids))
-    return _summary(inputs, answers, folder)
+    if products.table is not None:
+        (folder / "next_products.csv").write_bytes(next_products_csv(products.table, ids))
+    return {**_summary(inputs, answers, folder), "next_products": products.summary()}
 
 
 def _windows(clients: Clients, answers: Answers, days: int) -> tuple[Any, Any]:

@@ -24,6 +24,7 @@ from pipelines.main_job import (
 )
 from shared.config.images import parse_image_prediction
 from shared.config.prediction import parse_prediction
+from shared.config.product import parse_product_prediction
 from shared.config.sources import source_of
 from shared.config.table import parse_table_prediction
 
@@ -50,6 +51,8 @@ class Question:
         if kind == "table":
             table = parse_table_prediction(text)
             return cls(text, table.name, Path(table.path))
+        if kind == "products":
+            return cls(text, parse_product_prediction(text).name, None)
         return cls(text, parse_prediction(text).name, None)
 
     def content(self) -> str:

@@ -50,6 +50,7 @@ def run(
     \b
       report.html      one page: segments, whom to contact, how far to trust it
       predictions.csv  one row a customer known before that instant
+      next_products.csv  ten products each may order next, and ten that are new to them
       contacts.csv     whom to contact first, with the reasons
       summary.json     totals, hashes, metrics; written last, so it marks a whole result
       workspace/       what Oriel learned, unless --home names a workspace

@@ -71,6 +71,16 @@ folds: 5                     # parts of the cross-validation
 model: {type: text_lstm}
 """
 
+_PRODUCTS = """\
+# Which products will each customer order within the horizon, and which that are new to them?
+# Keys: docs/reference/prediction-files.md. Look first: oriel prediction check FILE
+name: my_next_product        # lower case letters, digits and underscores: its name everywhere
+target: {kind: next_product}
+horizon: 90d                 # how far ahead, in days (d) or weeks (w)
+as_of: {every: 30d}          # how far apart training instants lie
+model: {type: candidates}    # or {type: candidates, width: 0}: without its deep part
+"""
+
 TEMPLATES = {
     **{
         kind: _USERS.format(
@@ -80,6 +90,7 @@ TEMPLATES = {
         )
         for kind in TARGET_KINDS
     },
+    "next_product": _PRODUCTS,
     "images": _IMAGES,
     "table": _TABLE,
     "text": _TEXT,

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from oriel.feature.v1 import feature_pb2_grpc
 from services.feature.adapters.history import EventHistory
+from services.feature.adapters.product_history import ProductHistory
 from services.feature.servicer import FeatureServicer
 from services.feature.usecases.build import DatasetBuilder
+from services.feature.usecases.build_product import ProductDatasetBuilder
 from shared.config.home import Home, WorkspaceSettings
 from shared.jobs import JobStore
 from shared.rpc import Service
@@ -28,9 +30,11 @@ def build(settings: FeatureSettings, warehouse: Warehouse) -> Service:
         warehouse: Where events lie; whoever opened it closes it.
     """
     zone, currency = settings.workspace.time_zone, settings.workspace.currency
-    builder = DatasetBuilder(EventHistory(warehouse, zone), zone, currency)
+    history = EventHistory(warehouse, zone)
+    builder = DatasetBuilder(history, zone, currency)
+    products = ProductDatasetBuilder(history, ProductHistory(warehouse), zone)
     jobs = JobStore(settings.home.jobs_path("feature"), "datasets")
-    servicer = FeatureServicer(builder, jobs, settings.home.datasets_path)
+    servicer = FeatureServicer(builder, products, jobs, settings.home.datasets_path)
     return Service(
         "oriel.feature.v1.FeatureService",
         lambda server: feature_pb2_grpc.add_FeatureServiceServicer_to_server(servicer, server),

@@ -15,10 +15,16 @@ from oriel.feature.v1 import feature_pb2_grpc as rpc
 from services.feature.adapters.image_folder import ImageFolder
 from services.feature.adapters.table_file import TableFile
 from services.feature.domain.plan import FoldPlan
-from services.feature.domain.question import image_question_of, question_of, table_question_of
+from services.feature.domain.question import (
+    image_question_of,
+    product_question_of,
+    question_of,
+    table_question_of,
+)
 from services.feature.domain.rules import Rule, Survey
 from services.feature.usecases.build import SCORING, TRAINING, DatasetBuilder, Order
 from services.feature.usecases.build_images import build_images, explain_images
+from services.feature.usecases.build_product import ProductDatasetBuilder, ProductOrder
 from services.feature.usecases.build_table import build_table, explain_table
 from services.feature.usecases.explanation import Explanation
 from shared.config.sources import SourceKind, source_of
@@ -39,8 +45,15 @@ _PURPOSES: Mapping[int, str] = {
 class FeatureServicer(rpc.FeatureServiceServicer):
     """Datasets as durable resources."""
 
-    def __init__(self, builder: DatasetBuilder, jobs: JobStore, folder: Path) -> None:
-        self._builder, self._jobs, self._folder = builder, jobs, folder
+    def __init__(
+        self,
+        builder: DatasetBuilder,
+        products: ProductDatasetBuilder,
+        jobs: JobStore,
+        folder: Path,
+    ) -> None:
+        self._builder, self._products = builder, products
+        self._jobs, self._folder = jobs, folder
 
     def CreateDataset(
         self, request: pb.CreateDatasetRequest, _: grpc.ServicerContext
@@ -48,7 +61,9 @@ class FeatureServicer(rpc.FeatureServiceServicer):
         """Start to build a dataset."""
         request_id = request.request_id or uuid.uuid4().hex
         identifier = sha256(request_id.encode()).hexdigest()[:16]
-        if (kind := _kind(request)) != "users":
+        if (kind := _kind(request)) == "products":
+            return self._create_products(request, request_id, identifier)
+        if kind != "users":
             return self._create_sourced(kind, request, request_id, identifier)
         order = self._order(request, f"datasets/{identifier}", _purpose(request.purpose))
         asked = {
@@ -61,6 +76,34 @@ class FeatureServicer(rpc.FeatureServiceServicer):
         def work(job: JobContext) -> Mapping[str, Any]:
             folder = self._folder / identifier
             return _result(self._builder.build(order, folder, job), folder)
+
+        return pb.CreateDatasetResponse(
+            dataset=dataset_message(self._jobs.submit(request_id, asked, work))
+        )
+
+    def _create_products(
+        self, request: pb.CreateDatasetRequest, request_id: str, identifier: str
+    ) -> pb.CreateDatasetResponse:
+        """Start to build a dataset of candidate products."""
+        order = self._product_order(request, f"datasets/{identifier}", _purpose(request.purpose))
+        asked = {
+            "prediction_files": list(request.prediction_files),
+            "purpose": order.purpose,
+            "as_of_time": _text(request, "as_of_time"),
+            "known_at_time": _text(request, "known_at_time"),
+        }
+
+        def work(job: JobContext) -> Mapping[str, Any]:
+            folder = self._folder / identifier
+            manifest = self._products.build(order, folder, job)
+            return {
+                "predictions": list(manifest.predictions),
+                "as_ofs": [each.isoformat() for each in manifest.as_ofs],
+                "known_at": manifest.known_at.isoformat(),
+                "uri": str(folder),
+                "content_hash": manifest.content_hash,
+                "row_count": manifest.row_count,
+            }
 
         return pb.CreateDatasetResponse(
             dataset=dataset_message(self._jobs.submit(request_id, asked, work))
@@ -125,6 +168,8 @@ class FeatureServicer(rpc.FeatureServiceServicer):
         if kind == "images":
             images = image_question_of(texts)
             return _explained(explain_images(images, ImageFolder(Path(images.images))))
+        if kind == "products":
+            return _explained(self._products.explain(self._product_order(request, "", TRAINING)))
         order = self._order(request, f"datasets/explain-{uuid.uuid4().hex}", TRAINING)
         plan, survey, found = self._builder.explain(order)
         instants = plan.spine.instants
@@ -142,10 +187,21 @@ class FeatureServicer(rpc.FeatureServiceServicer):
         self, request: pb.CreateDatasetRequest | pb.ExplainDatasetRequest, name: str, purpose: str
     ) -> Order:
         question = question_of(list(request.prediction_files))
+        return Order(name, purpose, question, *self._times(request))
+
+    def _product_order(
+        self, request: pb.CreateDatasetRequest | pb.ExplainDatasetRequest, name: str, purpose: str
+    ) -> ProductOrder:
+        question = product_question_of(list(request.prediction_files))
+        return ProductOrder(name, purpose, question, *self._times(request))
+
+    def _times(
+        self, request: pb.CreateDatasetRequest | pb.ExplainDatasetRequest
+    ) -> tuple[datetime, datetime]:
+        """The as_of and the instant of knowledge that are asked for."""
         as_of = _time(request, "as_of_time") or self._builder.default_as_of()
         self._builder.require_day_start(as_of)
-        known_at = _time(request, "known_at_time") or as_of
-        return Order(name, purpose, question, as_of, known_at)
+        return as_of, _time(request, "known_at_time") or as_of
 
 
 def dataset_message(job: Job) -> pb.Dataset:

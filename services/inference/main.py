@@ -12,12 +12,14 @@ from services.inference.adapters.datasets import ScoringDatasets
 from services.inference.adapters.identity_table import IdentityTable
 from services.inference.adapters.models import LoadedModels
 from services.inference.adapters.prediction_table import PredictionTable
+from services.inference.adapters.product_model import ProductModel
 from services.inference.adapters.runner import ModelRunner
 from services.inference.adapters.snapshots import CurrentSnapshot
 from services.inference.domain.reasons import Wording
 from services.inference.servicer import InferenceServicer
 from services.inference.usecases.batch import BatchPredictor
 from services.inference.usecases.predict import Predictor
+from services.inference.usecases.product_batch import ProductBatchPredictor
 from shared.config.home import Home, WorkspaceSettings
 from shared.features import FEATURES, words
 from shared.jobs import JobStore
@@ -62,6 +64,9 @@ def build(settings: InferenceSettings, warehouse: Warehouse, channel: grpc.Chann
         predictor=Predictor(models, snapshots, wording),
         snapshots=snapshots,
         batches=BatchPredictor(models, datasets, log, wording, home.exports_path, _cores()),
+        products=ProductBatchPredictor(
+            lambda name: ProductModel(registry.get(name)), datasets.folder, home.exports_path
+        ),
         jobs=jobs,
         user_key=partial(user_key, settings.workspace.pseudonym_key),
     )

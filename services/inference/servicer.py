@@ -16,10 +16,12 @@ from services.inference.adapters.messages import (
     version_message,
 )
 from services.inference.adapters.models import LoadedModels
+from services.inference.adapters.product_model import answers_products
 from services.inference.domain.prediction import Keys
 from services.inference.usecases.batch import BatchPredictor
 from services.inference.usecases.ports import Snapshots
 from services.inference.usecases.predict import Predictor
+from services.inference.usecases.product_batch import ProductBatchPredictor
 from shared.errors import InvalidArgumentError
 from shared.jobs import JobContext, JobStore
 from shared.jobs.messages import time_message
@@ -38,6 +40,7 @@ class InferenceServicer(rpc.InferenceServiceServicer):
         predictor: Predicts now.
         snapshots: Features in force.
         batches: Predicts for a whole dataset.
+        products: Names products for a whole dataset.
         jobs: Batch predictions as durable resources.
         user_key: Pseudonym of an id at the source.
     """
@@ -50,11 +53,13 @@ class InferenceServicer(rpc.InferenceServiceServicer):
         predictor: Predictor,
         snapshots: Snapshots,
         batches: BatchPredictor,
+        products: ProductBatchPredictor,
         jobs: JobStore,
         user_key: Callable[[str], int],
     ) -> None:
         self._registry, self._models, self._predictor = registry, models, predictor
         self._snapshots, self._batches, self._jobs = snapshots, batches, jobs
+        self._products = products
         self._user_key = user_key
 
     def Predict(self, request: pb.PredictRequest, _: grpc.ServicerContext) -> pb.PredictResponse:
@@ -77,12 +82,14 @@ class InferenceServicer(rpc.InferenceServiceServicer):
     def CreateBatchPrediction(
         self, request: pb.CreateBatchPredictionRequest, _: grpc.ServicerContext
     ) -> pb.CreateBatchPredictionResponse:
-        model_version = self._registry.get(request.model).name
+        version = self._registry.get(request.model)
+        model_version = version.name
+        predictor = self._products if answers_products(version) else self._batches
         asked = {"model": request.model, "dataset": request.dataset}
 
         def work(job: JobContext) -> Mapping[str, Any]:
             job.update(model_version=model_version)
-            return self._batches.run(model_version, request.dataset, job)
+            return predictor.run(model_version, request.dataset, job)
 
         job = self._jobs.submit(request.request_id, asked, work)
         return pb.CreateBatchPredictionResponse(batch_prediction=batch_message(job))

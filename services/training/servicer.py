@@ -12,6 +12,7 @@ from services.training.adapters.training import Training
 from services.training.runs.config import RunConfig
 from services.training.runs.folder import Order
 from services.training.runs.outline import outline
+from services.training.runs.product_config import ProductRunConfig
 from services.training.runs.table_config import TableRunConfig
 from shared.dataset.finished import FinishedDatasets
 from shared.errors import InvalidArgumentError
@@ -52,7 +53,7 @@ class TrainingServicer(rpc.TrainingServiceServicer):
         """Start a run, or find the one its request_id names."""
         model = _model(request.model)
         config = config_of(request.prediction_files, request.seed, self._usual)
-        if isinstance(config, TableRunConfig):
+        if isinstance(config, TableRunConfig | ProductRunConfig):
             _require_one_process(request)
         dataset = self._datasets.find(request.dataset)
         _require_answered(request, dataset.predictions)
@@ -119,7 +120,8 @@ def _model(name: str) -> str:
 def _require_one_process(request: pb.CreateTrainingRunRequest) -> None:
     if request.HasField("placement"):
         raise InvalidArgumentError(
-            "placement: networks of a table or texts are fitted in one process; leave it unset",
+            "placement: networks of a table, texts or products are fitted in one process; "
+            "leave it unset",
             reason="PLACEMENT_INVALID",
             field="placement",
         )

@@ -46,18 +46,22 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     from services.training.runs.image_config import ImageRunConfig
     from services.training.runs.images import run_images
     from services.training.runs.kept import Fits, KeptFits
+    from services.training.runs.product_config import ProductRunConfig
+    from services.training.runs.products import run_products
     from services.training.runs.run import run_training
     from services.training.runs.table_config import TableRunConfig
     from services.training.runs.tables import run_table
     from shared.dataset import DatasetReader
     from shared.dataset.images import ImageDatasetReader
+    from shared.dataset.products import ProductDatasetReader
     from shared.dataset.tables import TableDatasetReader
     from shared.errors import DomainError
 
     folder = RunFolder(run_path)
     try:
         order, config = folder.order()
-        _prepare_jax(run_path, fits_at_once=1 if isinstance(config, ImageRunConfig) else 2)
+        is_alone = isinstance(config, ImageRunConfig | ProductRunConfig)
+        _prepare_jax(run_path, fits_at_once=1 if is_alone else 2)
         reporter = _Messages(channel, folder, order.has_layer_times)
         fits: Fits = KeptFits(folder.checkpoints_path, folder.identity(), save_seconds)
         with ExitStack() as stack:
@@ -73,6 +77,9 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
             elif isinstance(config, TableRunConfig):
                 table = TableDatasetReader(order.dataset_folder)
                 result = run_table(table, order.model, config, reporter, fits)
+            elif isinstance(config, ProductRunConfig):
+                pairs = ProductDatasetReader(order.dataset_folder)
+                result = run_products(pairs, order.model, config, reporter, fits)
             else:
                 reporter.progress(0, 2 * config.members * config.epochs, "reading the dataset")
                 users = DatasetReader(order.dataset_folder)

@@ -22,7 +22,7 @@ SHIPPED_FOLDER = Path(__file__).resolve().parents[2] / "predictions"
 TARGET_KINDS = ("churn", "purchase", "value", "segment")
 """Targets that can be predicted."""
 
-_PLANNED_KINDS = ("next_order", "next_product", "sentiment", "event")
+_PLANNED_KINDS = ("next_order", "sentiment", "event")
 _KEYS = ("name", "target", "eligible", "horizon", "as_of", "folds", "features", "model")
 _REQUIRED = ("name", "target", "horizon")
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -33,8 +33,6 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
 }
 _CONDITION = re.compile(r"([a-z][a-z0-9_]*)\s*(>=|<=|==|>|<)\s*(\d+(?:\.\d+)?)")
-_DURATION = re.compile(r"(\d{1,5})([dw])")
-_LONGEST_DAYS = 3_650
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def parse_prediction(text: str) -> PredictionFile:
     return PredictionFile(
         name=strict.name(values["name"]),
         target=_target(values["target"]),
-        horizon=_duration("horizon", values["horizon"], least=1),
+        horizon=strict.duration("horizon", values["horizon"], least=1),
         **optional,
     )
 
@@ -155,6 +153,10 @@ def _target(value: Any) -> Target:
     kind = strict.mapping("target", value, ("kind",)).get("kind")
     if kind == "image_class":
         raise strict.refusal("target.kind", "'image_class' needs a `source: {images: FOLDER}`")
+    if kind == "next_product":
+        raise strict.refusal(
+            "target.kind", "a question about products stands alone; give files about users only"
+        )
     if kind in _PLANNED_KINDS:
         raise strict.refusal(
             "target.kind", f"{kind!r} cannot be predicted yet; use {', '.join(TARGET_KINDS)}"
@@ -187,10 +189,12 @@ def _as_of(value: Any) -> AsOfRule:
     values = strict.mapping("as_of", value, ("every", "gap"))
     default = AsOfRule()
     return AsOfRule(
-        every=_duration("as_of.every", values["every"], least=1)
+        every=strict.duration("as_of.every", values["every"], least=1)
         if "every" in values
         else default.every,
-        gap=_duration("as_of.gap", values["gap"], least=0) if "gap" in values else default.gap,
+        gap=strict.duration("as_of.gap", values["gap"], least=0)
+        if "gap" in values
+        else default.gap,
     )
 
 
@@ -220,15 +224,3 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "features": _features,
     "model": strict.model,
 }
-
-
-def _duration(field_name: str, value: Any, *, least: int) -> timedelta:
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise strict.refusal(field_name, f"{value!r} must be days or weeks, such as 90d or 12w")
-    days = int(match[1]) * (7 if match[2] == "w" else 1)
-    if not least <= days <= _LONGEST_DAYS:
-        raise strict.refusal(
-            field_name, f"{value!r} must lie between {least}d and {_LONGEST_DAYS}d"
-        )
-    return timedelta(days=days)

@@ -32,17 +32,6 @@ class ProductPrediction:
     model: Mapping[str, Any] = field(default_factory=lambda: {"type": "candidates"})
 
 
-def asks_of_products(text: str) -> bool:
-    """Whether the text of a prediction file asks for products.
-
-    Raises:
-        InvalidArgumentError: It is not YAML.
-    """
-    content = strict.document(text)
-    target = content.get("target") if isinstance(content, dict) else None
-    return isinstance(target, dict) and target.get("kind") == KIND
-
-
 def parse_product_prediction(text: str) -> ProductPrediction:
     """Read the YAML text of a prediction file about products.
 

@@ -1,10 +1,10 @@
-"""What a prediction file asks about: users, images, the rows of a table, or texts."""
+"""What a prediction file asks about: users, products, images, the rows of a table, or texts."""
 
 from typing import Literal
 
 from shared.config import strict
 
-SourceKind = Literal["users", "images", "table"]
+SourceKind = Literal["users", "products", "images", "table"]
 
 
 def source_of(text: str) -> SourceKind:
@@ -15,10 +15,14 @@ def source_of(text: str) -> SourceKind:
 
     >>> source_of("source: {text: reviews, columns: [title]}"), source_of("horizon: 90d")
     ('table', 'users')
+    >>> source_of("target: {kind: next_product}")
+    'products'
     """
     content = strict.document(text)
     if not isinstance(content, dict) or "source" not in content:
-        return "users"
+        target = content.get("target") if isinstance(content, dict) else None
+        is_products = isinstance(target, dict) and target.get("kind") == "next_product"
+        return "products" if is_products else "users"
     source = content["source"]
     is_table = isinstance(source, dict) and bool({"table", "text"} & set(source))
     return "table" if is_table else "images"

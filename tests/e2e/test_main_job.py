@@ -50,6 +50,7 @@ def test_the_results_lie_where_the_summary_says(finished):
     assert {entry.name for entry in out.iterdir()} == {
         "contacts.csv",
         "events.jsonl",
+        "next_products.csv",
         "predictions.csv",
         "report.html",
         "summary.json",
@@ -65,6 +66,24 @@ def test_every_customer_known_has_one_row(finished):
     known = {event["userId"] for event in events if "userId" in event}
     users = [row["user"] for row in rows_of(out)]
     assert users == sorted(known)
+
+
+def test_every_customer_is_named_products_and_new_ones_apart(finished):
+    out, _ = finished
+    with (out / "next_products.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["user"] for row in rows] == [row["user"] for row in rows_of(out)]
+    events = map(json.loads, (out / "events.jsonl").read_text().splitlines())
+    orders = [event for event in events if event.get("event") == "Order Completed"]
+    owned = {}
+    for order in orders:
+        ids = {product["product_id"] for product in order["properties"]["products"]}
+        owned.setdefault(order.get("userId"), set()).update(ids)
+    for row in rows:
+        new = [row[f"n{place}"] for place in range(1, 11) if row[f"n{place}"]]
+        assert not owned.get(row["user"], set()) & set(new)
+        assert len(set(new)) == len(new)
+    assert sum(bool(row["r1"]) for row in rows) == len(rows)
 
 
 def test_rows_hold_coherent_probabilities_and_money(finished):
@@ -102,7 +121,13 @@ def test_the_totals_are_those_of_the_events(finished):
 
 def test_the_same_command_again_gives_the_same_bytes(finished):
     out, _ = finished
-    names = ("report.html", "predictions.csv", "contacts.csv", "summary.json")
+    names = (
+        "report.html",
+        "predictions.csv",
+        "next_products.csv",
+        "contacts.csv",
+        "summary.json",
+    )
     before = {name: (out / name).read_bytes() for name in names}
     code, _, err = oriel("run", "--users", USERS, "--out", out)
     assert code == 0, err

@@ -19,11 +19,13 @@ _LINES = f"""\
 SELECT if(user_key != 0, user_key, anonymous_key) AS key, user_key != 0 AS is_user,
   toUnixTimestamp64Milli(event_time) AS ms,
   cityHash64(source, key, if(order_id = '', message_id, order_id)) AS order_key,
-  product, price / 1e6 AS price
-FROM events ARRAY JOIN product_ids AS product, quantities AS quantity, price_micros AS price
-WHERE event = '{ORDER_COMPLETED}' AND gross_micros > 0 AND quantity > 0 AND price > 0
-  AND product != '' AND {_KNOWN}
+  product, price_micros[place] / 1e6 AS price
+FROM events ARRAY JOIN product_ids AS product, arrayEnumerate(product_ids) AS place
+WHERE event = '{ORDER_COMPLETED}' AND gross_micros > 0 AND product != ''
+  AND (empty(quantities) OR quantities[place] > 0)
+  AND (empty(price_micros) OR price_micros[place] > 0) AND {_KNOWN}
 ORDER BY ms, order_key, product, price"""
+"""What was paid for; a place of an array that is not there is 0."""
 
 
 class ProductHistory:

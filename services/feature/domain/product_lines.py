@@ -97,6 +97,8 @@ def past_of(lines: OrderLines, day: float) -> Past:
     """
     lines = lines.rows(lines.days < day)
     recent = lines.days >= day - YEAR_DAYS
+    if not recent.any():
+        recent[:] = True
     counts = np.bincount(lines.products[recent], minlength=len(lines.product_ids))
     # The most ordered; among equals the first by id.
     ranked = np.argsort(-counts, kind="stable")[:MOST_PRODUCTS]

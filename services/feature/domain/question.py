@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from shared.config.images import ImagePrediction, parse_image_prediction
 from shared.config.prediction import Eligibility, PredictionFile, parse_prediction
+from shared.config.product import ProductPrediction, parse_product_prediction
 from shared.config.table import TablePrediction, parse_table_prediction
 from shared.errors import InvalidArgumentError
 from shared.features import Feature, select
@@ -85,6 +86,15 @@ def table_question_of(texts: Sequence[str]) -> TablePrediction:
         InvalidArgumentError: There are several, or it is wrong.
     """
     return parse_table_prediction(_alone(texts, "a table"))
+
+
+def product_question_of(texts: Sequence[str]) -> ProductPrediction:
+    """Read the one prediction file about products that a dataset is to serve.
+
+    Raises:
+        InvalidArgumentError: There are several, or it is wrong.
+    """
+    return parse_product_prediction(_alone(texts, "products"))
 
 
 def _alone(texts: Sequence[str], source: str) -> str:

@@ -14,12 +14,17 @@ from services.feature.domain.persons import Edges, FirstSeen, persons_at, person
 from services.feature.domain.plan import instant_at
 from services.feature.domain.product_lines import NOBODY, OrderLines
 from services.feature.domain.product_pairs import CANDIDATES, FEATURES, Pairs
+from services.feature.domain.rules import Rule, require
 from services.feature.usecases.build import SCORING
+from services.feature.usecases.explanation import Explanation
 from services.feature.usecases.ports import History, Watched
 from shared.config.product import ProductPrediction
 from shared.dataset.products import ProductManifest, ProductRows, write_products
 from shared.errors import FailedPreconditionError
 from shared.features.calendar import Instant, day_start
+
+FITTED = 6
+"""Training instants that a fit learns from."""
 
 INSTANTS = 9
 """Training instants at most: enough to fit on six of them, and on six that end a horizon before."""
@@ -28,7 +33,7 @@ ROWS_AN_INSTANT = 800
 """Users drawn at each training instant but the last, at which the model is judged on all."""
 
 ROWS_JUDGED = 5_000
-LEAST_BUYERS = 50
+LEAST_BUYERS = 30
 _MS_A_DAY = 86_400_000.0
 
 
@@ -61,6 +66,24 @@ class ProductOrder:
     known_at: datetime
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What is decided before any candidate is looked for.
+
+    Attributes:
+        instants: Ascending; the last is judged at.
+        rows: Users at each of them.
+        judged: Instants whose label windows end by the last, and which therefore may teach what is
+            judged at it.
+        rules: How the data stands against the least needed.
+    """
+
+    instants: tuple[Instant, ...]
+    rows: tuple[int, ...]
+    judged: int
+    rules: tuple[Rule, ...]
+
+
 class ProductDatasetBuilder:
     """Builds datasets of candidate products.
 
@@ -74,6 +97,25 @@ class ProductDatasetBuilder:
         self._history, self._products = history, products
         self._zone = ZoneInfo(time_zone)
 
+    def explain(self, order: ProductOrder) -> Explanation:
+        """Return what a training dataset would hold; builds nothing.
+
+        Raises:
+            FailedPreconditionError: No order names its products.
+        """
+        plan = self._plan(order, *self._known(order))
+        fitted = plan.rows[max(plan.judged - FITTED, 0) : plan.judged]
+        return Explanation(
+            row_count=sum(plan.rows),
+            folds={
+                "evaluation": (sum(fitted), plan.rows[-1] if plan.judged else 0),
+                "final": (sum(plan.rows[-FITTED:]), 0),
+            },
+            features=FEATURES,
+            excluded={},
+            rules=plan.rules,
+        )
+
     def build(self, order: ProductOrder, folder: Path, job: Watched) -> ProductManifest:
         """Build a dataset in a folder, whole or not at all.
 
@@ -81,19 +123,13 @@ class ProductDatasetBuilder:
             FailedPreconditionError: No order names its products, or there is too little history.
         """
         job.progress(0, 1, "instants", "reading the products of orders")
-        end = instant_at(order.as_of, self._zone)
-        lines, is_user = self._products.lines(order.as_of, order.known_at)
-        if not len(lines):
-            raise FailedPreconditionError(
-                "no order in these events names its products, so no product can be predicted",
-                reason="NO_PRODUCTS",
-            )
+        lines, is_user = self._known(order)
         edges, seen = self._history.edges(order.as_of, order.known_at)
-        instants = (
-            (end,)
-            if order.purpose == SCORING
-            else self._training_instants(order, end, _of_users(lines, is_user))
-        )
+        instants: tuple[Instant, ...] = (instant_at(order.as_of, self._zone),)
+        if order.purpose != SCORING:
+            plan = self._plan(order, lines, is_user)
+            require(plan.rules)
+            instants = plan.instants
 
         def blocks() -> Iterator[ProductRows]:
             for number, instant in enumerate(instants):
@@ -126,30 +162,39 @@ class ProductDatasetBuilder:
         job.progress(len(instants), len(instants), "instants", f"{manifest.row_count:,} rows")
         return manifest
 
-    def _training_instants(
-        self, order: ProductOrder, end: Instant, lines: OrderLines
-    ) -> tuple[Instant, ...]:
-        """The latest instants whose label windows are over, ascending."""
-        horizon, every = order.question.horizon.days, order.question.every.days
-        first = int(lines.days[0]) + 1
-        days = range(end.day - horizon, first, -every)[:INSTANTS]
-        instants = [Instant(day, day_start(day, self._zone)) for day in reversed(days)]
-        buyers = [_buyer_count(lines, each, horizon) for each in instants]
-        enough = [
-            each for each, count in zip(instants, buyers, strict=True) if count >= LEAST_BUYERS
-        ]
-        is_judged = enough and any(each.day + horizon <= enough[-1].day for each in enough)
-        if not is_judged:
+    def _known(self, order: ProductOrder) -> tuple[OrderLines, npt.NDArray[np.bool_]]:
+        lines, is_user = self._products.lines(order.as_of, order.known_at)
+        if not len(lines):
             raise FailedPreconditionError(
-                f"too little data: products are predicted from two instants {horizon} days apart "
-                f"at which at least {LEAST_BUYERS} users had ordered and ordered again within "
-                f"{horizon} days; buyers by instant: {buyers}",
-                reason="TOO_LITTLE_DATA",
-                rule="buyers",
-                value=max(buyers, default=0),
-                threshold=LEAST_BUYERS,
+                "no order in these events names its products, so no product can be predicted",
+                reason="NO_PRODUCTS",
             )
-        return tuple(enough)
+        return lines, is_user
+
+    def _plan(
+        self, order: ProductOrder, lines: OrderLines, is_user: npt.NDArray[np.bool_]
+    ) -> "_Plan":
+        """The latest instants whose label windows are over, ascending, that have enough buyers."""
+        horizon, every = order.question.horizon.days, order.question.every.days
+        end = instant_at(order.as_of, self._zone).day - horizon
+        known = [
+            Instant(day, day_start(day, self._zone))
+            for day in range(end, int(lines.days[0]) + 1, -every)[:INSTANTS]
+            if day_start(day + horizon, self._zone) <= order.known_at
+        ]
+        of_users = _of_users(lines, is_user)
+        buyers = {each: _buyer_count(of_users, each, horizon) for each in reversed(known)}
+        enough = tuple(each for each, count in buyers.items() if count >= LEAST_BUYERS)
+        judged = [each for each in enough if each.day + horizon <= enough[-1].day]
+        found = (
+            Rule("buyers", max(buyers.values(), default=0), LEAST_BUYERS),
+            Rule("instants_before_the_judged", len(judged), 1),
+        )
+        rows = tuple(
+            min(buyers[each], ROWS_JUDGED if each == enough[-1] else ROWS_AN_INSTANT)
+            for each in enough
+        )
+        return _Plan(enough, rows, len(judged), found)
 
     def _users(
         self, order: ProductOrder, edges: Edges, seen: FirstSeen, instant: Instant

@@ -7,9 +7,11 @@ from services.training.models import sequence, table
 from services.training.runs.config import AnyRunConfig, RunConfig
 from services.training.runs.heads import HEADS
 from services.training.runs.image_config import image_config_of
+from services.training.runs.product_config import product_config_of
 from services.training.runs.table_config import table_config_of
 from shared.config.images import parse_image_prediction
 from shared.config.prediction import PredictionFile, parse_prediction
+from shared.config.product import parse_product_prediction
 from shared.config.sources import SourceKind, source_of
 from shared.config.table import parse_table_prediction
 from shared.errors import InvalidArgumentError
@@ -30,6 +32,9 @@ def config_of(prediction_files: Sequence[str], seed: int, usual: RunConfig) -> A
     if kind == "table":
         rows = parse_table_prediction(_alone(prediction_files, kind))
         return table_config_of(rows, seed, usual.bootstrap_samples)
+    if kind == "products":
+        products = parse_product_prediction(_alone(prediction_files, kind))
+        return product_config_of(products, seed, usual.bootstrap_samples)
     files = _parse_files(prediction_files)
     first = files[0]
     for other in files[1:]:
@@ -74,6 +79,8 @@ def names_of(prediction_files: Sequence[str]) -> list[str]:
         return [parse_image_prediction(_alone(prediction_files, kind)).name]
     if kind == "table":
         return [parse_table_prediction(_alone(prediction_files, kind)).name]
+    if kind == "products":
+        return [parse_product_prediction(_alone(prediction_files, kind)).name]
     return [file.name for file in _parse_files(prediction_files)]
 
 

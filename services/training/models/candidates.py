@@ -26,10 +26,11 @@ from services.training.models.registry import Example, register
 @register("candidates")
 @dataclass(frozen=True)
 class CandidatesConfig:
-    """Reads "features" [candidate, feature] and "is_own" [candidate]; a head scores candidates.
+    """Reads "features" [candidate, feature], "is_own" [candidate] and "rules" [candidate, head].
 
-    All candidates share their weights, so a softmax over them is fair to a product never seen. A
-    head of width w scores the first w candidates.
+    A rule is what a head's score starts from, before anything is learned. All candidates share
+    their weights, so a softmax over them is fair to a product never seen. A head of width w scores
+    the first w candidates.
 
     Args:
         width: Numbers in a candidate's hidden row; 0 leaves the deep part out.
@@ -50,8 +51,10 @@ class CandidatesConfig:
     @classmethod
     def example(cls) -> Example:
         """Four candidates of five features."""
-        fields = (Field("features", (4, 5)), Field("is_own", (4,), "bool"))
-        return Example(cls(width=8), InputSpec(fields))
+        own, rules = Field("is_own", (4,), "bool"), Field("rules", (4, 2))
+        return Example(
+            cls(width=48, dropout=0.1), InputSpec((Field("features", (4, 5)), own, rules))
+        )
 
 
 def _deep(name: str, size: int, config: CandidatesConfig) -> Layer:
@@ -71,12 +74,13 @@ def _deep(name: str, size: int, config: CandidatesConfig) -> Layer:
 
 
 def _heads(features: int, width: int, heads: tuple[HeadSpec, ...]) -> Layer:
-    """Starts at zero everywhere, so that training starts from candidates that are all alike."""
+    """Starts from the rules alone: all other weights are zero."""
     layout = Layout(
         tuple(
             parameter
             for head in heads
             for parameter in (
+                Parameter(f"{head.name}/rule", (1,), fill=1.0),
                 Parameter(f"{head.name}/wide", (features, 1)),
                 Parameter(f"{head.name}/copy", (features, 1)),
                 Parameter(f"{head.name}/copy_bias", (1,)),
@@ -89,9 +93,10 @@ def _heads(features: int, width: int, heads: tuple[HeadSpec, ...]) -> Layer:
         rows = carry["features"]
         own = carry["is_own"].astype(rows.dtype)
         said = {}
-        for head in heads:
+        for number, head in enumerate(heads):
+            ruled = carry["rules"][..., number] * p[f"{head.name}/rule"].reshape(1, 1)
             copied = linear(rows, p[f"{head.name}/copy"], p[f"{head.name}/copy_bias"])[..., 0]
-            score = linear(rows, p[f"{head.name}/wide"])[..., 0] + own * copied
+            score = ruled + linear(rows, p[f"{head.name}/wide"])[..., 0] + own * copied
             if width:
                 score = score + linear(carry["hidden"], p[f"{head.name}/deep"])[..., 0]
             said[head.name] = score[:, : head.width]

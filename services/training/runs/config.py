@@ -10,8 +10,10 @@ from services.training.engine import FitConfig, OptimizerConfig
 from services.training.models import ModelConfig, parse_config
 from services.training.runs import image_config
 from services.training.runs.image_config import ImageRunConfig
+from services.training.runs.product_config import ProductRunConfig
 from services.training.runs.table_config import TableRunConfig
 from shared.dataset.images import KIND as IMAGES
+from shared.dataset.products import KIND as PRODUCTS
 from shared.dataset.tables import KIND as TABLE
 from shared.errors import FailedPreconditionError
 
@@ -81,7 +83,7 @@ class RunConfig:
         )
 
 
-AnyRunConfig = RunConfig | ImageRunConfig | TableRunConfig
+AnyRunConfig = RunConfig | ImageRunConfig | ProductRunConfig | TableRunConfig
 
 
 def to_yaml(config: AnyRunConfig) -> str:
@@ -89,6 +91,8 @@ def to_yaml(config: AnyRunConfig) -> str:
     values = {"format_version": FORMAT_VERSION, **asdict(config), "model": dict(config.model)}
     if isinstance(config, ImageRunConfig):
         values["kind"] = IMAGES
+    if isinstance(config, ProductRunConfig):
+        values["kind"] = PRODUCTS
     if isinstance(config, TableRunConfig):
         values["kind"] = TABLE
     return yaml.safe_dump(values, sort_keys=True)
@@ -112,6 +116,8 @@ def from_yaml(text: str) -> AnyRunConfig:
     kind = values.pop("kind", None)
     if kind == IMAGES:
         return image_config.from_values(values)
+    if kind == PRODUCTS:
+        return ProductRunConfig(**values)
     if kind == TABLE:
         return TableRunConfig(**values)
     return RunConfig(**values)

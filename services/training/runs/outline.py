@@ -9,12 +9,14 @@ import numpy as np
 from services.training.models import LayerList
 from services.training.runs.config import AnyRunConfig, RunConfig
 from services.training.runs.image_config import ImageRunConfig, image_layers
+from services.training.runs.product_config import ProductRunConfig, product_layers
 from services.training.runs.scaling import fit_scaling
 from services.training.runs.table_config import TableRunConfig, table_layers
 from services.training.runs.tables import fit_reading
 from services.training.runs.unfolding import network_layers
 from shared.dataset import DatasetReader
 from shared.dataset.images import PARTS, ImageDatasetReader
+from shared.dataset.products import ProductDatasetReader
 from shared.dataset.tables import TableDatasetReader
 from shared.features import step_columns
 
@@ -46,6 +48,8 @@ def outline(folder: Path, config: AnyRunConfig) -> Outline:
         return _of_images(folder, config)
     if isinstance(config, TableRunConfig):
         return _of_table(folder, config)
+    if isinstance(config, ProductRunConfig):
+        return _of_products(folder, config)
     return _of_users(folder, config)
 
 
@@ -65,6 +69,12 @@ def _of_table(folder: Path, config: TableRunConfig) -> Outline:
         parts["test files"] = dataset.test_count
     classes = (f"{dataset.target} is {dataset.positive}", "it is not")
     return Outline(parts, classes, layers, config.members)
+
+
+def _of_products(folder: Path, config: ProductRunConfig) -> Outline:
+    dataset = ProductDatasetReader(folder).manifest
+    layers = product_layers(config, dataset.candidate_count, len(dataset.features))
+    return Outline({"rows": dataset.row_count}, (), layers, 1)
 
 
 def _of_users(folder: Path, config: RunConfig) -> Outline:

@@ -1,6 +1,6 @@
 """The products that come next as one pure function of weights and candidates: what is exported."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -9,13 +9,21 @@ import numpy as np
 
 from services.training.engine import Arrays, predict_fn
 from services.training.models import LayerList
-from services.training.runs.product_config import ANY, NEW
+from services.training.runs.product_config import ANY, HEADS, NEW
 from shared.dataset.products import NONE, ProductRows
 
 Array = jax.Array
 NumpyArray = np.ndarray[Any, Any]
 
-MEAN, SCALE = "scaling/mean", "scaling/scale"
+MEAN, SCALE, RULES = "reading/mean", "reading/scale", "reading/rules"
+
+_RULES: Mapping[str, Mapping[str, float]] = {
+    ANY: {"own_orders": 3.0, "sold_30d": 0.5},
+    NEW: {"regression_recent": 1.0},
+}
+"""What scores start from, by features as they are: own products by how often, then best sellers;
+and the regression of each product on what the user ordered."""
+
 HIGHEST = 4.0
 """Scaled features are cut here, so that what was rare in training moves nothing far."""
 
@@ -46,10 +54,10 @@ def _each(scores: Array, is_candidate: Array, is_ordered: Array) -> Array:
     return -jnp.where(is_ordered, logs, 0.0).sum(axis=1) / count
 
 
-def arrays_of(rows: ProductRows, scaling: Mapping[str, NumpyArray]) -> Arrays:
-    """Rows as the engine takes them, with features scaled."""
+def arrays_of(rows: ProductRows, reading: Mapping[str, NumpyArray]) -> Arrays:
+    """Rows as the engine takes them."""
     return Arrays(
-        {"features": scaled(rows.features, scaling), "is_own": rows.is_own},
+        _inputs(rows.features, rows.is_own, reading),
         {
             "is_candidate": rows.products != NONE,
             "is_own": rows.is_own,
@@ -58,19 +66,28 @@ def arrays_of(rows: ProductRows, scaling: Mapping[str, NumpyArray]) -> Arrays:
     )
 
 
-def fit_scaling(rows: ProductRows) -> dict[str, NumpyArray]:
-    """Mean and inverse spread of each feature over candidates; 0 where a feature never varies."""
+def fit_reading(rows: ProductRows, names: Sequence[str]) -> dict[str, NumpyArray]:
+    """Mean and inverse spread of each feature over candidates, and the rules as a matrix.
+
+    A feature that never varies is scaled by 0.
+    """
     values = rows.features[rows.products != NONE].astype(np.float64)
     spread = values.std(axis=0)
     scale = np.where(spread > 1e-4, 1 / np.maximum(spread, 1e-4), 0.0)
-    return {MEAN: values.mean(axis=0).astype(np.float32), SCALE: scale.astype(np.float32)}
+    rules = np.array([[_RULES[head].get(name, 0.0) for head in HEADS] for name in names])
+    found = {MEAN: values.mean(axis=0), SCALE: scale, RULES: rules}
+    return {name: each.astype(np.float32) for name, each in found.items()}
 
 
-def scaled(features: Any, weights: Mapping[str, Any]) -> Any:
-    """Features as the model takes them; of NumPy or JAX as they come."""
+def _inputs(features: Any, is_own: Any, weights: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model takes; of NumPy or JAX as it comes."""
     ahead = (1,) * (features.ndim - 1)
     values = (features - weights[MEAN].reshape(*ahead, -1)) * weights[SCALE].reshape(*ahead, -1)
-    return values.clip(-HIGHEST, HIGHEST)
+    return {
+        "features": values.clip(-HIGHEST, HIGHEST),
+        "is_own": is_own,
+        "rules": features @ weights[RULES],
+    }
 
 
 def predict_products(
@@ -83,9 +100,8 @@ def predict_products(
     network = predict_fn(layers)
 
     def run(weights: Mapping[str, Any], features: Array, is_own: Array) -> dict[str, Array]:
-        inputs = {"features": scaled(features, weights), "is_own": is_own}
-        said = network(dict(weights), inputs)
-        return {ANY: said[ANY], NEW: said[NEW]}
+        said = network(dict(weights), _inputs(features, is_own, weights))
+        return {name: said[name] for name in HEADS}
 
     return run
 
@@ -102,4 +118,4 @@ def answers(
         block = rows.rows(slice(first, first + size))
         said = run(dict(weights), block.features, block.is_own)
         parts.append({name: np.asarray(each)[start - first :] for name, each in said.items()})
-    return {name: np.concatenate([part[name] for part in parts]) for name in (ANY, NEW)}
+    return {name: np.concatenate([part[name] for part in parts]) for name in HEADS}

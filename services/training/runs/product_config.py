@@ -19,6 +19,8 @@ from shared.errors import InvalidArgumentError
 ANY, NEW = "any", "new"
 """What is answered: any product, or one that the user never ordered."""
 
+HEADS = (ANY, NEW)
+
 
 @dataclass(frozen=True)
 class ProductRunConfig:
@@ -31,14 +33,14 @@ class ProductRunConfig:
         learning_rate: Highest rate of AdamW.
         weight_decay: Pull of matrices towards zero.
         batch_size: Users a step.
-        epochs: Passes over the rows.
+        epochs: Passes over the rows: few, so that who has little history stays near the rules.
         bootstrap_samples: Samples behind each standard error.
     """
 
     seed: int = 0
     model: Mapping[str, Any] = field(default_factory=lambda: {"type": "candidates"})
     instants: int = 6
-    learning_rate: float = 4e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     batch_size: int = 64
     epochs: int = 4
@@ -66,8 +68,12 @@ def product_layers(config: ProductRunConfig, candidates: int, features: int) -> 
     Raises:
         InvalidArgumentError: The model is none of candidates.
     """
-    fields = (Field("features", (candidates, features)), Field("is_own", (candidates,), "bool"))
-    heads = (HeadSpec(ANY, candidates), HeadSpec(NEW, candidates))
+    fields = (
+        Field("features", (candidates, features)),
+        Field("is_own", (candidates,), "bool"),
+        Field("rules", (candidates, len(HEADS))),
+    )
+    heads = tuple(HeadSpec(name, candidates) for name in HEADS)
     kind = config.model["type"]
     if kind != "candidates":
         raise InvalidArgumentError(

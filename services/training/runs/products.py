@@ -1,7 +1,7 @@
 """A whole run over candidate products as a function: a dataset in, files of a version out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from services.training.runs.losses import Loss, curves
 from services.training.runs.product_answer import (
     answers,
     arrays_of,
-    fit_scaling,
+    fit_reading,
     objective,
     predict_products,
 )
@@ -67,24 +67,25 @@ def run_products(
     rows = reader.rows()
     require_known_products(rows, dataset)
     layers = product_layers(config, dataset.candidate_count, len(dataset.features))
-    fitting = _Fitting(layers, config, reporter, fits or FreshFits())
-
     earlier = judged_instants(dataset.as_ofs, dataset.horizon_days, config.instants)
-    judged = fitting.fit(EVALUATION, _at(rows, earlier))
+    latest = dataset.as_ofs[-config.instants :]
+    taught, train = (_buyers(_at(rows, as_ofs)) for as_ofs in (earlier, latest))
+    total = 2 * config.epochs
+    fitting = _Fitting(layers, config, reporter, fits or FreshFits(), total)
+
+    judged = fitting.fit(EVALUATION, taught, dataset.features)
     test = _at(rows, dataset.as_ofs[-1:])
-    reporter.progress(config.epochs, 2 * config.epochs, "judging on later time")
+    reporter.progress(fitting.done, total, "judging on later time")
     said = {"model": answers(layers, judged, test), **baselines(test, dataset.features)}
     evaluation = {
         "fold": {"train_as_ofs": _texts(earlier), "test_as_of": _texts(dataset.as_ofs[-1:])[0]},
         **judge_products(said, test, samples=config.bootstrap_samples, seed=config.seed),
     }
 
-    latest = dataset.as_ofs[-config.instants :]
-    train = _at(rows, latest)
-    weights = fitting.fit(FINAL, train)
+    weights = fitting.fit(FINAL, train, dataset.features)
     few = arrays_of(train.rows(slice(0, config.batch_size)), weights)
     reporter.fitted(Sample(layers, objective, few))
-    reporter.progress(2 * config.epochs, 2 * config.epochs, "exporting")
+    reporter.progress(total, total, "exporting")
     evaluation["losses"] = curves(fitting.losses)
     manifest = {
         **_provenance(dataset, config, layers),
@@ -99,7 +100,7 @@ def run_products(
         "model_card.md": product_card({**manifest, "model": model}, evaluation).encode(),
         "config.yaml": to_yaml(config).encode(),
     }
-    reporter.progress(2 * config.epochs, 2 * config.epochs, "done")
+    reporter.progress(total, total, "done")
     return RunResult(files, manifest)
 
 
@@ -147,27 +148,31 @@ class _Fitting:
     """Fits one kind of layers to several sets of rows and keeps their losses."""
 
     def __init__(
-        self, layers: LayerList, config: ProductRunConfig, reporter: Reporter, fits: Fits
+        self,
+        layers: LayerList,
+        config: ProductRunConfig,
+        reporter: Reporter,
+        fits: Fits,
+        total: int,
     ) -> None:
         self._layers, self._config = layers, config
-        self._reporter, self._fits = reporter, fits
-        self._done = 0
+        self._reporter, self._fits, self._total = reporter, fits, total
+        self.done = 0
         self.losses: list[Loss] = []
 
-    def fit(self, name: str, rows: ProductRows) -> Weights:
-        """The weights of one fit, with the scaling of its own rows."""
-        rows = rows.rows(rows.is_ordered.any(axis=1))
-        scaling = fit_scaling(rows)
-        train = arrays_of(rows, scaling)
-        valid = arrays_of(rows.rows(slice(0, 0)), scaling)
+    def fit(self, name: str, rows: ProductRows, features: Sequence[str]) -> Weights:
+        """The weights of one fit, with how its own rows are read."""
+        reading = fit_reading(rows, features)
+        train = arrays_of(rows, reading)
+        valid = arrays_of(rows.rows(slice(0, 0)), reading)
 
         def hear(report: EpochReport) -> None:
             loss = Loss(name, 0, report.epoch, report.train_loss, report.train_loss)
             self.losses.append(loss)
             self._reporter.epoch(loss, report)
-            self._done += 1
+            self.done += 1
             words = "fitting the model to judge" if name == EVALUATION else "fitting the model"
-            self._reporter.progress(self._done, 2 * self._config.epochs, words)
+            self._reporter.progress(self.done, self._total, words)
 
         def work(checkpoints: StandingStore | None) -> FitResult:
             return fit(
@@ -184,7 +189,12 @@ class _Fitting:
 
         fitted = self._fits.fit(name, work, hear)
         weights = {key: np.asarray(value) for key, value in fitted.parameters.items()}
-        return dict(sorted({**weights, **scaling}.items()))
+        return dict(sorted({**weights, **reading}.items()))
+
+
+def _buyers(rows: ProductRows) -> ProductRows:
+    """Those of whom something that they order is among the candidates."""
+    return rows.rows(rows.is_ordered.any(axis=1))
 
 
 def _at(rows: ProductRows, as_ofs: Times) -> ProductRows:

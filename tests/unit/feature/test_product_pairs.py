@@ -120,3 +120,9 @@ def test_a_history_of_a_few_lines_gives_finite_rows(lines, count):
     rows = rows_of(few, day=few.days[-1] + 1, users=np.unique(few.keys))
     assert np.isfinite(rows.features).all()
     assert rows.is_own.any(axis=1).all()
+
+
+def test_a_shop_that_sold_nothing_for_a_year_still_has_candidates(lines):
+    rows = rows_of(lines, day=lines.days[-1] + 400, users=np.unique(lines.keys))
+    assert (rows.products != NONE).any(axis=1).all()
+    assert np.isfinite(rows.features).all()

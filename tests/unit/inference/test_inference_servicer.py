@@ -1,6 +1,7 @@
 """The service over gRPC: real programs, real jobs, datasets and log in memory."""
 
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from oriel.common.v1 import common_pb2
 from oriel.inference.v1 import inference_pb2 as pb
 from oriel.inference.v1 import inference_pb2_grpc as rpc
 from services.inference.adapters.models import LoadedModels
+from services.inference.adapters.product_model import ProductModel
 from services.inference.adapters.runner import ModelRunner
 from services.inference.adapters.snapshots import CurrentSnapshot
 from services.inference.servicer import MOST_ROWS, InferenceServicer
 from services.inference.usecases.batch import BatchPredictor
 from services.inference.usecases.predict import Predictor
+from services.inference.usecases.product_batch import ProductBatchPredictor
 from shared.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from shared.jobs import JobStore
 from shared.registry import ModelRegistry
@@ -49,6 +52,9 @@ def serving(folder, registry, datasets, load=ModelRunner):
         predictor=Predictor(models, snapshots, WORDING),
         snapshots=snapshots,
         batches=BatchPredictor(models, datasets, MemoryLog(), WORDING, folder / "exports"),
+        products=ProductBatchPredictor(
+            lambda name: ProductModel(registry.get(name)), Path, folder / "exports"
+        ),
         jobs=jobs,
         user_key=lambda user: int(HELD.user_keys[int(user)]) if user.isdigit() else 1,
     )

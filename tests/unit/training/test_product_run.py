@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.feature.domain.product_pairs import CANDIDATES, FEATURES, Pairs
-from services.training.runs.product_answer import answers, fit_scaling
+from services.training.runs.product_answer import answers, fit_reading
 from services.training.runs.product_config import ANY, NEW, ProductRunConfig, product_layers
 from services.training.runs.product_judge import baselines, judge_products, top_places
 from services.training.runs.products import judged_instants, run_products
@@ -178,7 +178,7 @@ def test_a_lone_row_is_scored_as_in_a_block(blocks):
     weights = {
         layer.name: rng.normal(0, 0.1, layer.layout.size).astype(np.float32) for layer in layers
     }
-    weights |= fit_scaling(rows)
+    weights |= fit_reading(rows, FEATURES)
     whole, lone = answers(layers, weights, rows), answers(layers, weights, rows.rows(slice(0, 1)))
     np.testing.assert_allclose(whole[ANY][:1], lone[ANY], atol=1e-5)
     assert set(baselines(rows, FEATURES)["best_sellers"]) == {ANY, NEW}
