@@ -17,7 +17,7 @@ from services.feature.domain.product_pairs import CANDIDATES, FEATURES, Pairs
 from services.feature.domain.rules import Rule, require
 from services.feature.usecases.build import SCORING
 from services.feature.usecases.explanation import Explanation
-from services.feature.usecases.ports import History, Watched
+from services.feature.usecases.ports import Watched
 from shared.config.product import ProductPrediction
 from shared.dataset.products import ProductManifest, ProductRows, write_products
 from shared.errors import FailedPreconditionError
@@ -35,6 +35,14 @@ ROWS_AN_INSTANT = 800
 ROWS_JUDGED = 5_000
 LEAST_BUYERS = 30
 _MS_A_DAY = 86_400_000.0
+_NEVER_MS = 2.0**53
+
+
+class Persons(Protocol):
+    """Who is who as known at an instant."""
+
+    def edges(self, end: datetime, known_at: datetime) -> tuple[Edges, FirstSeen]:
+        """Return which keys are one person, and when user keys among them were first seen."""
 
 
 class ProductLines(Protocol):
@@ -93,7 +101,7 @@ class ProductDatasetBuilder:
         time_zone: IANA name of the workspace's zone.
     """
 
-    def __init__(self, history: History, products: ProductLines, time_zone: str) -> None:
+    def __init__(self, history: Persons, products: ProductLines, time_zone: str) -> None:
         self._history, self._products = history, products
         self._zone = ZoneInfo(time_zone)
 
@@ -204,7 +212,7 @@ class ProductDatasetBuilder:
 
 
 def _first_sold(lines: OrderLines) -> tuple[int, ...]:
-    first = np.full(len(lines.product_ids), np.inf)
+    first = np.full(len(lines.product_ids), _NEVER_MS)
     np.minimum.at(first, lines.products, lines.days * _MS_A_DAY)
     return tuple(np.rint(first).astype(np.int64).tolist())
 
