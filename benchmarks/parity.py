@@ -171,9 +171,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         scores = _kept()
         scores[question][mode] = found
         keep("parity", {"scores": scores})
-    scores = _kept()
-    if all(set(scores[question]) == set(ALL) for question in QUESTIONS):
-        write_section("parity", _table(scores))
+    write_section("parity", _table(_kept()))
 
 
 def _kept() -> dict[str, dict[str, list[Scores]]]:
@@ -188,6 +186,8 @@ def _table(answer: Mapping[str, Mapping[str, Sequence[Scores]]]) -> str:
         "|---|---" + "|---" * len(MODES) + "|",
     ]
     for question, scores in answer.items():
+        if "single" not in scores:
+            continue
         for score in scores["single"][0]:
             means = {
                 mode: 100.0 * statistics.mean(each[score] for each in found)
@@ -195,6 +195,9 @@ def _table(answer: Mapping[str, Mapping[str, Sequence[Scores]]]) -> str:
             }
             cells = [f"{means['single']:.2f}"]
             for mode in MODES:
+                if mode not in means:
+                    cells.append("not measured")
+                    continue
                 lost = means["single"] - means[mode]
                 report(f"parity_{question}_{score}_{mode}", lost, f"at most {MOST_POINTS}")
                 cells.append(f"{means[mode]:.2f} ({-lost:+.2f})")
