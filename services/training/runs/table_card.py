@@ -51,7 +51,8 @@ def table_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any]) -> st
         "",
         *_table(evaluation["metrics"]),
         "",
-        f"A perfectly calibrated model with the same predictions has a calibration error below "
+        f"How well it sorts rows, in a word: {evaluation['lift_word']}. A perfectly calibrated "
+        "model with the same predictions has a calibration error below "
         f"{evaluation['calibration_limit']:.4f} in 95 of 100 draws.",
         "",
         *_test(manifest["test_count"], evaluation.get("test")),

@@ -21,7 +21,7 @@ from services.training.evaluation.probability import (
     recall,
 )
 from services.training.evaluation.ranking import Metric, auc, average_precision
-from services.training.evaluation.tables import calibration_table, lift_table
+from services.training.evaluation.tables import calibration_table, lift_table, lift_word
 from services.training.runs.table_answer import predict_table
 from services.training.runs.table_members import (
     Reading,
@@ -103,6 +103,7 @@ def judge_table(
         "metrics": {name: estimates(each) for name, each in scores.items()},
         "comparisons": comparisons(scores),
         "lift": lift_table(model, labels, labels.astype(np.float64)),
+        "lift_word": lift_word(scores["model"].values["auc"]),
         "calibration": calibration_table(model, labels),
         "calibration_limit": chance_limit(model, samples=samples, seed=seed),
     }

@@ -65,6 +65,7 @@ def test_it_learns_and_is_judged_on_every_row_beside_its_baselines(result):
     }
     assert sum(part["users"] for part in evaluation["lift"]) == 900
     assert evaluation["calibration_limit"] > 0
+    assert evaluation["lift_word"] in ("very good", "excellent")
 
 
 def test_it_says_how_far_it_is_and_every_loss(result, heard):

@@ -1,0 +1,124 @@
+"""`oriel train` on a table as people run it: a file in, a published and judged version out."""
+
+import json
+import re
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from jax import export
+from jax.experimental.compilation_cache import compilation_cache
+from safetensors.numpy import load_file
+
+from app.cli import cli
+
+CACHE = (
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+)
+QUESTION = """
+name: calls
+source: {table: calls}
+target: {kind: column, column: bought, positive: "yes"}
+id: customer
+exclude: {seconds: known only after the call}
+folds: 2
+model: {type: mlp, width: 8, blocks: 1}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def clean():
+    """The command's services set JAX's cache for this process, so set it back."""
+    before = {name: getattr(jax.config, name) for name in CACHE}
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def oriel(*arguments):
+    """Run a command that ends well, with its services and a real worker; return what it printed."""
+    result = CliRunner(env={"COLUMNS": "160"}).invoke(cli, [str(each) for each in arguments])
+    assert result.exit_code == 0, result.exception or result.output
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of rows to fit and of rows to judge on, and the prediction file about them."""
+    data = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    age, job = rng.integers(18, 90, 500), rng.choice(["cook", "clerk"], 500)
+    bought = rng.random(500) < 1 / (1 + np.exp(0.1 * (55 - age) - 2.0 * (job == "cook")))
+    rows = pd.DataFrame(
+        {
+            "customer": np.arange(500),
+            "age": age,
+            "job": job,
+            "visits": rng.permutation(500),
+            "seconds": rng.random(500),
+            "bought": np.where(bought, "yes", "no"),
+        }
+    )
+    (data / "calls").mkdir()
+    rows.head(400).to_parquet(data / "calls" / "calls.parquet")
+    rows.tail(100).to_csv(data / "calls" / "test.csv", index=False)
+    (data / "calls.yaml").write_text(QUESTION)
+    return data
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home") / "home"
+    oriel("--home", home, "init")
+    return home
+
+
+@pytest.fixture(scope="module")
+def trained(home, data):
+    return oriel("--home", home, "train", data / "calls.yaml", "--data", data)
+
+
+def test_it_prints_metrics_beside_the_baselines_the_version_and_the_card(trained, home):
+    assert "gradient boosting" in trained
+    assert "the rows of the test files" in trained
+    assert re.search(r"auc +0\.\d{4} ± 0\.\d{4}", trained)
+    assert "models/calls/versions/1" in trained
+    version = home / "registry" / "models" / "calls" / "versions" / "1"
+    card = (version / "model_card.md").read_text()
+    assert "`seconds`: known only after the call" in card
+
+
+def test_the_version_alone_tells_rows_it_has_not_seen_as_the_docs_say(trained, home, data):
+    version = home / "registry" / "models" / "calls" / "versions" / "1"
+    columns = json.loads((version / "columns.json").read_text())["columns"]
+    table = pd.read_csv(data / "calls" / "test.csv")
+    numbers = [table[c["name"]] for c in columns if c["kind"] != "category"]
+    words = [
+        pd.Categorical(table[c["name"]].astype(str), c["values"]).codes
+        for c in columns
+        if c["kind"] == "category"
+    ]
+    program = export.deserialize(bytearray((version / "predict.jaxexport").read_bytes()))
+    inputs = {"numbers": np.array(numbers, np.float32).T, "words": np.array(words, np.int32).T}
+    weights = load_file(version / "weights.safetensors")
+    said = np.asarray(jax.jit(program.call)(weights, inputs)["probability"])
+    left = pd.read_csv(version / "test_predictions.csv")
+    np.testing.assert_allclose(said, left["probability"], atol=2e-6)
+    assert left["row"].tolist() == list(range(100))
+
+
+def test_the_same_command_finds_the_same_version(trained, home, data):
+    again = oriel("--home", home, "train", data / "calls.yaml", "--data", data)
+    assert "models/calls/versions/1" in again
+    assert len(list((home / "runs").iterdir())) == 1
+
+
+def test_a_dry_run_says_how_many_rows_each_fold_has(home, data):
+    found = oriel("--home", home, "train", data / "calls.yaml", "--data", data, "--dry-run")
+    assert re.search(r"rows, fold 1 +200", found)
+    assert re.search(r"rows, test files +100", found)
