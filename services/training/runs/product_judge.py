@@ -74,20 +74,20 @@ def _metrics(said: Mapping[str, NumpyArray], rows: ProductRows) -> dict[str, Met
     for name, (is_allowed, ordered) in questions.items():
         places = top_places(said[name], is_allowed, PLACES)
         hits = np.take_along_axis(rows.is_ordered, np.maximum(places, 0), axis=1) & (places >= 0)
-        metrics[f"hit_rate_{name}"] = _mean_of(hits.any(axis=1).astype(np.float64))
+        metrics[f"hit_rate_{name}"] = _mean_of(np.asarray(hits.any(axis=1), np.float64))
         metrics[f"ndcg_{name}"] = _mean_of(_ndcg(hits, ordered))
     return metrics
 
 
-def _ndcg(hits: NumpyArray, ordered: NumpyArray) -> Floats:
+def _ndcg(hits: NumpyArray, ordered: NumpyArray) -> NumpyArray:
     """Discounted hits over what the best list would have; 0 where nothing was there to hit."""
     discount = 1 / np.log2(np.arange(2, PLACES + 2))
     ideal = np.concatenate([[np.inf], discount.cumsum()])[np.minimum(ordered, PLACES)]
-    gained: Floats = np.asarray((hits * discount[: hits.shape[1]]).sum(axis=1) / ideal)
+    gained: NumpyArray = np.asarray((hits * discount[: hits.shape[1]]).sum(axis=1) / ideal)
     return gained
 
 
-def _mean_of(values: Floats) -> Metric:
+def _mean_of(values: NumpyArray) -> Metric:
     def metric(weights: Floats) -> float:
         return float((values * weights).sum() / weights.sum())
 

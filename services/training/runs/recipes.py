@@ -8,7 +8,7 @@ from typing import Any
 from services.training.engine import FitConfig
 from services.training.engine.ps.orders import Material, Recipe
 from services.training.runs import heads
-from services.training.runs.config import RunConfig
+from services.training.runs.config import AnyRunConfig, RunConfig
 from services.training.runs.ensemble import EnsembleRows, ensemble_rows
 from services.training.runs.folder import RunFolder
 from services.training.runs.image_answer import objective
@@ -73,7 +73,8 @@ def parts_for(fit: FitConfig, workers: int) -> int:
     return next(fitting, fit.batch_size)
 
 
-def _member(reader: DatasetReader, name: str, config: RunConfig) -> tuple[EnsembleRows, int]:
+def _member(reader: DatasetReader, name: str, config: AnyRunConfig) -> tuple[EnsembleRows, int]:
+    assert isinstance(config, RunConfig), "other runs are refused before they are placed"
     fold_name, _, number = name.rpartition("-")
     fold = reader.manifest.fold(fold_name)
     rows = read_rows(reader, fold.train_as_ofs)
