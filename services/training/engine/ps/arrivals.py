@@ -1,6 +1,7 @@
 """A worker's weights as they arrive from the servers, piece by piece and version by version."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
@@ -55,15 +56,23 @@ class Arrivals(Protocol):
 
 
 class Vectors(Mapping[str, NumpyArray]):
-    """The weights of a step by name; asking for one waits until it is there."""
+    """The weights of a step by name; asking for one waits until it is there.
+
+    Attributes:
+        waited: Seconds of waiting.
+    """
 
     def __init__(self, job: Job, arrivals: Arrivals, step: int, is_wanted: IsWanted) -> None:
         self._numbers = {vector.name: number for number, vector in enumerate(job.vectors)}
         self._arrivals, self._step, self._is_wanted = arrivals, step, is_wanted
+        self.waited = 0.0
 
     def __getitem__(self, name: str) -> NumpyArray:
         """Wait for the vector of that name."""
-        return self._arrivals.wait(self._numbers[name], self._step, self._is_wanted)
+        started = time.perf_counter()
+        vector = self._arrivals.wait(self._numbers[name], self._step, self._is_wanted)
+        self.waited += time.perf_counter() - started
+        return vector
 
     def __iter__(self) -> Iterator[str]:
         """Names, first layer first."""

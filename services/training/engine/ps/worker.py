@@ -1,5 +1,6 @@
 """A worker: takes micro-batches from its group's queue, pushes gradients stage by stage."""
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -154,12 +155,12 @@ class Worker:
 
     def _compute(self, assignment: Assignment) -> None:
         """Run the programs of a micro-batch; its schedule says when what they give leaves."""
+        started = time.perf_counter()
         task, kind = assignment.task, assignment.schedule.kind
         part = self._feed.part(task.step, task.part)
         is_wanted = partial(self._is_earliest, task.step)
-        weights: Mapping[str, NumpyArray] = Vectors(self._job, self._arrivals, task.step, is_wanted)
-        if kind != "prio":
-            weights = dict(weights)
+        vectors = Vectors(self._job, self._arrivals, task.step, is_wanted)
+        weights = vectors if kind == "prio" else dict(vectors)
         passed = self._programs.forward(weights, part.batch, part.scale, part.key)
         loss = float(passed.loss)
         given = [(self._states[name], seen) for name, seen in passed.observed.items()]
@@ -182,14 +183,14 @@ class Worker:
             for _, array in given:
                 array.block_until_ready()
         send()
-        self._tell("done", task)
+        self._tell("done", task, seconds=time.perf_counter() - started - vectors.waited)
 
     def _is_earliest(self, step: int) -> bool:
         return not self._assignments.has_before(step)
 
-    def _tell(self, kind: str, task: Task) -> None:
+    def _tell(self, kind: str, task: Task, **more: float) -> None:
         if self._coordinator is not None:
-            self._coordinator.send(*control(kind, step=task.step, part=task.part))
+            self._coordinator.send(*control(kind, step=task.step, part=task.part, **more))
 
     def _push(self, assignment: Assignment, vector: int, flat: NumpyArray, loss: float) -> None:
         """Send each owner its part of what a micro-batch gives to a vector."""
