@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 SUMMARY = "summary.json"
+FILES = "files_sha256"
+"""Key of the summary under which files and their digests are."""
+
 _STAGING = ".partial"
 
 
@@ -21,10 +24,14 @@ def staging(out: Path) -> Path:
 def publish(out: Path, folder: Path, summary: Mapping[str, Any]) -> list[Path]:
     """Move every staged file to its place, the summary last; return the places.
 
-    Files of an earlier run are replaced one by one, so its summary goes first.
+    Files of an earlier run are replaced one by one, so its summary goes first; those that this run
+    does not have go with it.
     """
     text = json.dumps(summary, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    earlier = _files_of(out / SUMMARY)
     (out / SUMMARY).unlink(missing_ok=True)
+    for name in earlier - {file.name for file in folder.iterdir()}:
+        (out / name).unlink(missing_ok=True)
     places = []
     for file in sorted(folder.iterdir()):
         places.append(out / file.name)
@@ -33,3 +40,11 @@ def publish(out: Path, folder: Path, summary: Mapping[str, Any]) -> list[Path]:
     places.append((folder / SUMMARY).replace(out / SUMMARY))
     folder.rmdir()
     return places
+
+
+def _files_of(summary: Path) -> set[str]:
+    """Names of the files that a summary lists, all of them beside it."""
+    if not summary.exists():
+        return set()
+    said = json.loads(summary.read_text(encoding="utf-8"))
+    return {Path(name).name for name in said.get(FILES, {})}

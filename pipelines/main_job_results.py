@@ -14,6 +14,7 @@ from oriel.feature.v1 import feature_pb2
 from oriel.ingestion.v1 import ingestion_pb2
 from pipelines.clients import Clients
 from pipelines.main_job import Answers, stamp
+from pipelines.main_job_publish import FILES
 from pipelines.main_job_rows import predictions_csv, shown_id
 from pipelines.next_products import NextProducts, next_products_csv
 from pipelines.report import (
@@ -147,7 +148,7 @@ def _summary(inputs: ReportInputs, answers: Answers, folder: Path) -> dict[str, 
             "segment_limits": [micros / 1e6 for micros in inputs.model.segment_limits_micros],
         },
         "evaluation": {key: inputs.evaluation[key] for key in ("fold", "metrics")},
-        "files_sha256": files,
+        FILES: files,
     }
 
 

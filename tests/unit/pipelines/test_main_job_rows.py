@@ -66,6 +66,17 @@ def test_the_summary_is_there_only_when_the_rest_is(tmp_path):
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["report.html", "summary.json"]
 
 
+def test_files_that_only_an_earlier_run_has_go_with_its_summary(tmp_path):
+    for names in (("report.html", "next_products.csv"), ("report.html",)):
+        folder = staging(tmp_path)
+        for name in names:
+            (folder / name).write_text("")
+        publish(tmp_path, folder, {"files_sha256": dict.fromkeys(names, "")})
+        (tmp_path / "notes.txt").write_text("of somebody else")
+    left = sorted(entry.name for entry in tmp_path.iterdir())
+    assert left == ["notes.txt", "report.html", "summary.json"]
+
+
 def test_what_a_killed_run_staged_is_thrown_away(tmp_path):
     (staging(tmp_path) / "report.html").write_text("half")
     assert list(staging(tmp_path).iterdir()) == []
