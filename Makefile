@@ -33,7 +33,7 @@ up: setup ## serve everything on loopback until Ctrl-C
 	$(BIN)/oriel up $(ARGS)
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup ## check style, types, imports, protos and the lock's freshness
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ from services.training.engine.ps.recipes import RECIPES
 from tests.support.node_processes import Training
 from tests.support.reference_training import reference
 
+pytestmark = pytest.mark.slow
+
 ORDER = {
     "recipe": "dense",
     "arguments": {"widths": [20, 64, 64, 5], "rows": 320},

@@ -29,6 +29,8 @@ from shared.registry import ModelRegistry
 from shared.rpc import Service, connect, from_status, serve
 from tests.unit.training import shop
 
+pytestmark = pytest.mark.slow
+
 FILES = [shipped_text(name) for name in shop.PREDICTIONS]
 QUICK = RunConfig(members=2, epochs=2, bootstrap_samples=20)
 WORKSPACE = WorkspaceSettings(pseudonym_key=b"k" * 16, currency="GBP")
