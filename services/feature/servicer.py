@@ -66,12 +66,7 @@ class FeatureServicer(rpc.FeatureServiceServicer):
         if kind != "users":
             return self._create_sourced(kind, request, request_id, identifier)
         order = self._order(request, f"datasets/{identifier}", _purpose(request.purpose))
-        asked = {
-            "prediction_files": list(request.prediction_files),
-            "purpose": order.purpose,
-            "as_of_time": _text(request, "as_of_time"),
-            "known_at_time": _text(request, "known_at_time"),
-        }
+        asked = _asked(request, order.purpose)
 
         def work(job: JobContext) -> Mapping[str, Any]:
             folder = self._folder / identifier
@@ -86,12 +81,7 @@ class FeatureServicer(rpc.FeatureServiceServicer):
     ) -> pb.CreateDatasetResponse:
         """Start to build a dataset of candidate products."""
         order = self._product_order(request, f"datasets/{identifier}", _purpose(request.purpose))
-        asked = {
-            "prediction_files": list(request.prediction_files),
-            "purpose": order.purpose,
-            "as_of_time": _text(request, "as_of_time"),
-            "known_at_time": _text(request, "known_at_time"),
-        }
+        asked = _asked(request, order.purpose)
 
         def work(job: JobContext) -> Mapping[str, Any]:
             folder = self._folder / identifier
@@ -333,6 +323,16 @@ def _time(
             reason="BAD_TIME",
             field=field,
         ) from error
+
+
+def _asked(request: pb.CreateDatasetRequest, purpose: str) -> dict[str, Any]:
+    """What a request_id stands for: the same id with something else is refused."""
+    return {
+        "prediction_files": list(request.prediction_files),
+        "purpose": purpose,
+        "as_of_time": _text(request, "as_of_time"),
+        "known_at_time": _text(request, "known_at_time"),
+    }
 
 
 def _text(request: pb.CreateDatasetRequest, field: str) -> str:
