@@ -9,7 +9,14 @@ import grpc
 
 from app import console
 from oriel.common.v1 import common_pb2
-from pipelines import main_job, main_job_publish, main_job_results, next_products
+from pipelines import (
+    main_job,
+    main_job_publish,
+    main_job_results,
+    next_orders,
+    next_products,
+    side_question,
+)
 from pipelines.clients import Clients
 from pipelines.simulator import simulate
 from shared.config.home import Home
@@ -44,10 +51,13 @@ def carry_out(
     """Do the job and publish its results in a folder."""
     clients = Clients(channel)
     answers = main_job.run(clients, job, stages)
-    products = next_products.predict(clients, answers, stages)
+    products, orders = (
+        side_question.ask(clients, answers, stages, each.PREDICTION, each.STAGE)
+        for each in (next_products, next_orders)
+    )
     stages.show("report", common_pb2.Progress(message="drawing"))
     folder = main_job_publish.staging(out)
-    summary = main_job_results.write(clients, answers, products, folder, keep_ids=keep_ids)
+    summary = main_job_results.write(clients, answers, products, orders, folder, keep_ids=keep_ids)
     main_job_publish.publish(out, folder, summary)
     stages.end("report", ", ".join(name for name in summary["files_sha256"]))
     return Result(answers, summary, out)

@@ -16,7 +16,8 @@ from pipelines.clients import Clients
 from pipelines.main_job import Answers, stamp
 from pipelines.main_job_publish import FILES
 from pipelines.main_job_rows import predictions_csv, shown_id
-from pipelines.next_products import NextProducts, next_products_csv
+from pipelines.next_orders import next_orders_csv
+from pipelines.next_products import next_products_csv
 from pipelines.report import (
     DatasetFacts,
     ModelFacts,
@@ -27,13 +28,20 @@ from pipelines.report import (
     write_report,
 )
 from pipelines.report.gather import YEAR, shift
+from pipelines.side_question import SideAnswer
 from shared.dataset import DatasetReader, Manifest
 
 _RECENCY, _ORDERS, _GROSS = "recency_days", "orders_ever", "gross_365d"
 
 
 def write(
-    clients: Clients, answers: Answers, products: NextProducts, folder: Path, *, keep_ids: bool
+    clients: Clients,
+    answers: Answers,
+    products: SideAnswer,
+    orders: SideAnswer,
+    folder: Path,
+    *,
+    keep_ids: bool,
 ) -> dict[str, Any]:
     """Write report.html and the tables of customers; return what summary.json says."""
     scoring = DatasetReader(Path(answers.scoring.uri))
@@ -71,7 +79,13 @@ def write(
     (folder / "predictions.csv").write_bytes(predictions_csv(predictions, ids))
     if products.table is not None:
         (folder / "next_products.csv").write_bytes(next_products_csv(products.table, ids))
-    return {**_summary(inputs, answers, folder), "next_products": products.summary()}
+    if orders.table is not None:
+        (folder / "next_order.csv").write_bytes(next_orders_csv(orders.table, predictions, ids))
+    return {
+        **_summary(inputs, answers, folder),
+        "next_products": products.summary(),
+        "next_order": orders.summary(),
+    }
 
 
 def _windows(clients: Clients, answers: Answers, days: int) -> tuple[Any, Any]:

@@ -123,7 +123,10 @@ def explain(place: Place, file: str, data: Path) -> None:
         console.facts(facts)
         console.table(
             "windows",
-            ["features before", "answers before", "asked about", "ordered"],
+            [
+                *("features before", "answers before", "asked about"),
+                "happened to" if question.target.awaited else "ordered",
+            ],
             list(_windows(found, question)),
         )
     else:

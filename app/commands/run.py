@@ -51,6 +51,7 @@ def run(
       report.html      one page: segments, whom to contact, how far to trust it
       predictions.csv  one row a customer known before that instant
       next_products.csv  ten products each may order next, and ten that are new to them
+      next_order.csv   in how many days each orders next, and how probably within 30, 60, 90
       contacts.csv     whom to contact first, with the reasons
       summary.json     totals, hashes, metrics; written last, so it marks a whole result
       workspace/       what Oriel learned, unless --home names a workspace

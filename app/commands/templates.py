@@ -6,7 +6,7 @@ _USERS = """\
 # {question}
 # Keys: docs/reference/prediction-files.md. Look first: oriel prediction check FILE
 name: my_{kind}              # lower case letters, digits and underscores: its name everywhere
-target: {{kind: {kind}}}
+target: {{kind: {kind}{more}}}
 {eligible}
 horizon: 90d                 # how far ahead, in days (d) or weeks (w)
 as_of: {{every: 30d, gap: 0d}} # how far apart training instants lie; days left free before each
@@ -22,7 +22,14 @@ _QUESTIONS = {
     "churn": "Who will not order within the horizon?",
     "purchase": "Who will order within the horizon, also of those who never have?",
     "value": "What will each customer spend within the horizon, refunds not taken off?",
+    "event": "For whom will an event of your own happen within the horizon, and when?",
+    "next_order": "When will each customer order next?",
     "segment": "In which value segment will each customer be within the horizon?",
+}
+
+_MORE = {
+    "churn": ", absent: order",
+    "event": ", happens: Product Viewed",
 }
 
 _IMAGES = """\
@@ -85,8 +92,9 @@ TEMPLATES = {
     **{
         kind: _USERS.format(
             kind=kind,
+            more=_MORE.get(kind, ""),
             question=_QUESTIONS[kind],
-            eligible=_EVERYBODY if kind == "purchase" else _ELIGIBLE,
+            eligible=_EVERYBODY if kind in ("purchase", "event") else _ELIGIBLE,
         )
         for kind in TARGET_KINDS
     },

@@ -15,13 +15,17 @@ from services.inference.adapters.prediction_table import PredictionTable
 from services.inference.adapters.product_model import ProductModel
 from services.inference.adapters.runner import ModelRunner
 from services.inference.adapters.snapshots import CurrentSnapshot
+from services.inference.adapters.wait_model import WaitModel
 from services.inference.domain.reasons import Wording
 from services.inference.servicer import InferenceServicer
 from services.inference.usecases.batch import BatchPredictor
 from services.inference.usecases.predict import Predictor
 from services.inference.usecases.product_batch import ProductBatchPredictor
+from services.inference.usecases.wait_batch import WaitBatchPredictor
 from shared.config.home import Home, WorkspaceSettings
+from shared.dataset.products import KIND as PRODUCTS
 from shared.features import FEATURES, words
+from shared.features.waits import KIND as WAITS
 from shared.jobs import JobStore
 from shared.names import user_key
 from shared.registry import ModelRegistry
@@ -64,9 +68,14 @@ def build(settings: InferenceSettings, warehouse: Warehouse, channel: grpc.Chann
         predictor=Predictor(models, snapshots, wording),
         snapshots=snapshots,
         batches=BatchPredictor(models, datasets, log, wording, home.exports_path, _cores()),
-        products=ProductBatchPredictor(
-            lambda name: ProductModel(registry.get(name)), datasets.folder, home.exports_path
-        ),
+        others={
+            PRODUCTS: ProductBatchPredictor(
+                lambda name: ProductModel(registry.get(name)), datasets.folder, home.exports_path
+            ),
+            WAITS: WaitBatchPredictor(
+                lambda name: WaitModel(registry.get(name)), datasets.read, home.exports_path
+            ),
+        },
         jobs=jobs,
         user_key=partial(user_key, settings.workspace.pseudonym_key),
     )

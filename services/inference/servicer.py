@@ -16,12 +16,10 @@ from services.inference.adapters.messages import (
     version_message,
 )
 from services.inference.adapters.models import LoadedModels
-from services.inference.adapters.product_model import answers_products
 from services.inference.domain.prediction import Keys
 from services.inference.usecases.batch import BatchPredictor
-from services.inference.usecases.ports import Snapshots
+from services.inference.usecases.ports import Batches, Snapshots
 from services.inference.usecases.predict import Predictor
-from services.inference.usecases.product_batch import ProductBatchPredictor
 from shared.errors import InvalidArgumentError
 from shared.jobs import JobContext, JobStore
 from shared.jobs.messages import time_message
@@ -40,7 +38,7 @@ class InferenceServicer(rpc.InferenceServiceServicer):
         predictor: Predicts now.
         snapshots: Features in force.
         batches: Predicts for a whole dataset.
-        products: Names products for a whole dataset.
+        others: What predicts for a whole dataset with versions of a kind of their own, by kind.
         jobs: Batch predictions as durable resources.
         user_key: Pseudonym of an id at the source.
     """
@@ -53,13 +51,13 @@ class InferenceServicer(rpc.InferenceServiceServicer):
         predictor: Predictor,
         snapshots: Snapshots,
         batches: BatchPredictor,
-        products: ProductBatchPredictor,
+        others: Mapping[str, Batches],
         jobs: JobStore,
         user_key: Callable[[str], int],
     ) -> None:
         self._registry, self._models, self._predictor = registry, models, predictor
         self._snapshots, self._batches, self._jobs = snapshots, batches, jobs
-        self._products = products
+        self._others = others
         self._user_key = user_key
 
     def Predict(self, request: pb.PredictRequest, _: grpc.ServicerContext) -> pb.PredictResponse:
@@ -84,7 +82,8 @@ class InferenceServicer(rpc.InferenceServiceServicer):
     ) -> pb.CreateBatchPredictionResponse:
         version = self._registry.get(request.model)
         model_version = version.name
-        predictor = self._products if answers_products(version) else self._batches
+        kind = str(version.manifest.get("kind", ""))
+        predictor: Batches = self._others.get(kind, self._batches)
         asked = {"model": request.model, "dataset": request.dataset}
 
         def work(job: JobContext) -> Mapping[str, Any]:

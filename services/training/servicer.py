@@ -53,7 +53,8 @@ class TrainingServicer(rpc.TrainingServiceServicer):
         """Start a run, or find the one its request_id names."""
         model = _model(request.model)
         config = config_of(request.prediction_files, request.seed, self._usual)
-        if isinstance(config, TableRunConfig | ProductRunConfig):
+        is_waiting = isinstance(config, RunConfig) and config.awaited != ""
+        if is_waiting or isinstance(config, TableRunConfig | ProductRunConfig):
             _require_one_process(request)
         dataset = self._datasets.find(request.dataset)
         _require_answered(request, dataset.predictions)
@@ -120,8 +121,8 @@ def _model(name: str) -> str:
 def _require_one_process(request: pb.CreateTrainingRunRequest) -> None:
     if request.HasField("placement"):
         raise InvalidArgumentError(
-            "placement: networks of a table, texts or products are fitted in one process; "
-            "leave it unset",
+            "placement: networks of a table, texts or products, and of when something happens, "
+            "are fitted in one process; leave it unset",
             reason="PLACEMENT_INVALID",
             field="placement",
         )

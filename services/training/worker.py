@@ -51,6 +51,7 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     from services.training.runs.run import run_training
     from services.training.runs.table_config import TableRunConfig
     from services.training.runs.tables import run_table
+    from services.training.runs.waits import run_waits
     from shared.dataset import DatasetReader
     from shared.dataset.images import ImageDatasetReader
     from shared.dataset.products import ProductDatasetReader
@@ -83,7 +84,8 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
             else:
                 reporter.progress(0, 2 * config.members * config.epochs, "reading the dataset")
                 users = DatasetReader(order.dataset_folder)
-                result = run_training(users, order.model, config, reporter, fits)
+                run = run_waits if config.awaited else run_training
+                result = run(users, order.model, config, reporter, fits)
         folder.write_result(result)
         shutil.rmtree(run_path / _COMPILED, ignore_errors=True)
     except DomainError as error:

@@ -16,15 +16,17 @@ from typing import Any
 from shared.config import strict
 from shared.errors import NotFoundError
 from shared.features import FEATURES, GROUPS
+from shared.features.waits import ORDER
 
 SHIPPED_FOLDER = Path(__file__).resolve().parents[2] / "predictions"
 
-TARGET_KINDS = ("churn", "purchase", "value", "segment")
+TARGET_KINDS = ("churn", "purchase", "value", "segment", "event", "next_order")
 """Targets that can be predicted."""
 
-_PLANNED_KINDS = ("next_order", "sentiment", "event")
+_EVENT_NAME = re.compile(r"[^\W_][\w .:/()&+-]{0,99}")
 _KEYS = ("name", "target", "eligible", "horizon", "as_of", "folds", "features", "model")
 _REQUIRED = ("name", "target", "horizon")
+_AWAITED_BY: Mapping[str, str] = {"churn": "absent", "event": "happens"}
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -37,9 +39,13 @@ _CONDITION = re.compile(r"([a-z][a-z0-9_]*)\s*(>=|<=|==|>|<)\s*(\d+(?:\.\d+)?)")
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked: churn (no order), purchase, value (gross spend) or segment (of spenders)."""
+    """What is asked: churn (nothing happens), purchase, value (gross spend), segment (of spenders),
+    event (something happens) or next_order (when)."""
 
     kind: str
+    awaited: str = ""
+    """The event whose first time in the horizon is the answer: "order", "event" for any, or its
+    name; empty where the answer is the spend in the horizon."""
 
 
 @dataclass(frozen=True)
@@ -150,20 +156,37 @@ def _require_users(content: Mapping[Any, Any]) -> None:
 
 
 def _target(value: Any) -> Target:
-    kind = strict.mapping("target", value, ("kind",)).get("kind")
+    kind = value.get("kind") if isinstance(value, dict) else None
+    word = _AWAITED_BY.get(str(kind))
+    values = strict.mapping("target", value, ("kind", *([word] if word else [])))
     if kind == "image_class":
         raise strict.refusal("target.kind", "'image_class' needs a `source: {images: FOLDER}`")
+    if kind == "sentiment":
+        raise strict.refusal("target.kind", "'sentiment' needs a `source: {text: FILE}`")
     if kind == "next_product":
         raise strict.refusal(
             "target.kind", "a question about products stands alone; give files about users only"
         )
-    if kind in _PLANNED_KINDS:
-        raise strict.refusal(
-            "target.kind", f"{kind!r} cannot be predicted yet; use {', '.join(TARGET_KINDS)}"
-        )
     if kind not in TARGET_KINDS:
         raise strict.refusal("target.kind", strict.unknown(str(kind), TARGET_KINDS))
-    return Target(kind)
+    if kind == "next_order":
+        return Target(kind, ORDER)
+    if kind == "event":
+        if "happens" not in values:
+            raise strict.refusal("target.happens", "it is required: name an event")
+        return Target(kind, _awaited("target.happens", values["happens"]))
+    absent = _awaited("target.absent", values.get("absent", ORDER))
+    return Target(kind, "" if absent == ORDER else absent)
+
+
+def _awaited(field_name: str, value: Any) -> str:
+    if not isinstance(value, str) or not _EVENT_NAME.fullmatch(value):
+        raise strict.refusal(
+            field_name,
+            f"{value!r} must be 'order', 'event' (any), or the name of an event, such as "
+            "'Product Viewed'",
+        )
+    return value
 
 
 def _eligibility(value: Any) -> Eligibility:

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+_LABELS = ("label_active", "label_spend_micros", "label_wait_days")
+
 
 @dataclass(frozen=True)
 class DatasetArrays:
@@ -18,8 +20,11 @@ class DatasetArrays:
         as_ofs: datetime64[ms] in UTC [row].
         eligible: bool [row].
         features: float32 [row, feature]; NaN is missing.
-        active: uint8 [row], whether something was bought in the horizon; None when scoring.
+        active: uint8 [row], whether it happened in the horizon: a purchase, or what is waited for;
+            None when scoring.
         spend_micros: int64 [row], gross spend in the horizon; None when scoring.
+        wait_days: float32 [row], until what is waited for, NaN when it did not come within the
+            horizon; None when scoring, and where nothing is waited for.
     """
 
     user_keys: npt.NDArray[np.uint64]
@@ -28,6 +33,7 @@ class DatasetArrays:
     features: npt.NDArray[np.float32]
     active: npt.NDArray[np.uint8] | None = None
     spend_micros: npt.NDArray[np.int64] | None = None
+    wait_days: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.user_keys)
@@ -45,6 +51,7 @@ class DatasetArrays:
             self.features,
             self.active,
             self.spend_micros,
+            self.wait_days,
         )
 
 
@@ -72,6 +79,8 @@ def to_arrow(arrays: DatasetArrays) -> pa.RecordBatch:
     if arrays.active is not None:
         columns["label_active"] = pa.array(arrays.active, pa.uint8())
         columns["label_spend_micros"] = pa.array(arrays.spend_micros, pa.int64())
+    if arrays.wait_days is not None:
+        columns["label_wait_days"] = pa.array(arrays.wait_days, pa.float32())
     return pa.record_batch(columns)
 
 
@@ -79,12 +88,9 @@ def from_arrow(batch: pa.RecordBatch) -> DatasetArrays:
     """Return an Arrow batch as arrays; the matrix is read in place."""
     matrix = batch.column("features")
     width = matrix.type.list_size
-    labels: tuple[Any, ...] = ()
-    if "label_active" in batch.schema.names:
-        labels = (
-            batch.column("label_active").to_numpy(),
-            batch.column("label_spend_micros").to_numpy(),
-        )
+    labels = [
+        batch.column(name).to_numpy() if name in batch.schema.names else None for name in _LABELS
+    ]
     return DatasetArrays(
         batch.column("user_key").to_numpy(),
         batch.column("as_of").to_numpy(zero_copy_only=False).astype("datetime64[ms]"),

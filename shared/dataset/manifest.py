@@ -73,6 +73,8 @@ class Manifest:
     sql: str
     checks: Mapping[str, int] = field(default_factory=dict)
     """`count` and `unique` message ids of the events that were read."""
+    awaited: str = ""
+    """What is waited for: "order", "event" for any, or an event's name; empty for spend."""
     format_version: int = FORMAT_VERSION
 
     def fold(self, name: str) -> FoldSpec:

@@ -134,7 +134,10 @@ class _ContentHash:
         self._columns = [hashlib.sha256() for _ in range(6)]
 
     def update(self, arrays: DatasetArrays) -> None:
-        for digest, column in zip(self._columns, arrays.columns(), strict=True):
+        if arrays.wait_days is not None and len(self._columns) == 6:
+            self._columns.append(hashlib.sha256())
+        # Without waits they leave no trace, so that datasets keep the hash they had before them.
+        for digest, column in zip(self._columns, arrays.columns(), strict=False):
             if column is not None:
                 digest.update(np.ascontiguousarray(column).view(np.uint8).reshape(-1).data)
 

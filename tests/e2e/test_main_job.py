@@ -52,6 +52,7 @@ def test_the_results_lie_where_the_summary_says(finished):
     assert {entry.name for entry in out.iterdir()} == {
         "contacts.csv",
         "events.jsonl",
+        "next_order.csv",
         "next_products.csv",
         "predictions.csv",
         "report.html",
@@ -86,6 +87,20 @@ def test_every_customer_is_named_products_and_new_ones_apart(finished):
         assert not owned.get(row["user"], set()) & set(new)
         assert len(set(new)) == len(new)
     assert sum(bool(row["r1"]) for row in rows) == len(rows)
+
+
+def test_when_each_customer_orders_next_agrees_with_whether(finished):
+    out, _ = finished
+    with (out / "next_order.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["user"] for row in rows] == [row["user"] for row in rows_of(out)]
+    for row, said in zip(rows, rows_of(out), strict=True):
+        by = [float(row[f"p_order_{days}d"]) for days in (30, 60, 90)]
+        assert 0 <= by[0] <= by[1] <= by[2] <= 1
+        assert by[2] == pytest.approx(float(said["p_active"]), abs=2e-6)
+        days = [float(row[name] or 99) for name in ("days_low", "next_order_days", "days_high")]
+        assert 0 < days[0] <= days[1] <= days[2]
+        assert bool(row["next_order_days"]) == (by[2] >= 0.5)
 
 
 def test_rows_hold_coherent_probabilities_and_money(finished):
@@ -126,6 +141,7 @@ def test_the_same_command_again_gives_the_same_bytes(finished):
     names = (
         "report.html",
         "predictions.csv",
+        "next_order.csv",
         "next_products.csv",
         "contacts.csv",
         "summary.json",

@@ -22,9 +22,12 @@ class Question:
     gap_days: int
     folds: str | int
     features: tuple[Feature, ...]
+    awaited: str = ""
+    """The event whose first time in the horizon is the label; empty where it is the spend."""
 
 
 _SHARED: Mapping[str, Callable[[PredictionFile], object]] = {
+    "target": lambda file: file.target.awaited,
     "eligible": lambda file: file.eligible,
     "horizon": lambda file: file.horizon,
     "as_of": lambda file: file.as_of,
@@ -67,6 +70,7 @@ def question_of(texts: Sequence[str]) -> Question:
         gap_days=first.as_of.gap.days,
         folds=first.folds,
         features=select(first.features),
+        awaited=first.target.awaited,
     )
 
 

@@ -175,6 +175,7 @@ class DatasetBuilder:
                 statistics=written.statistics,
                 sql=made.sql,
                 checks=checks,
+                awaited=order.question.awaited,
             )
 
         with DatasetWriter(folder, names) as writer:

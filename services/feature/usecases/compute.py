@@ -1,20 +1,23 @@
 """Computes the rows of a dataset through compiled statements."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 
 from services.feature.domain.persons import Edges, FirstSeen, feature_members, label_members
 from services.feature.domain.question import Question
 from services.feature.usecases.ports import History
-from services.feature.usecases.rows import Block, collect, dataset_rows, spend_of
+from services.feature.usecases.rows import Block, collect, dataset_rows, spend_of, waits_of
 from shared.dataset import DatasetArrays
 from shared.features import FEATURES, Feature
 from shared.features.calendar import Spine, day_start, milliseconds
 from shared.features.compiler import compile_sql
+from shared.features.waits import compile_waits
 
 # The text of a statement grows with its instants, and the engine reads 256 KiB at most.
 _INSTANTS_A_STATEMENT = 64
@@ -59,6 +62,9 @@ class Computation:
             block, sql = self._collect(columns, spine)
         else:
             block, sql = self._collect_persons(columns, edges, seen)
+        if question.awaited and spine.horizon_days is not None:
+            waits, wait_sql = self._waits(block, edges, seen)
+            block, sql = replace(block, wait_days=waits), f"{sql};\n\n{wait_sql}"
         names = [feature.name for feature in columns]
         arrays = dataset_rows(block, spine.instants, question.eligible, names)
         if hidden:
@@ -94,12 +100,37 @@ class Computation:
             block, sql = self._collect(columns, replace(spine, horizon_days=None), name)
         if spine.horizon_days is None:
             return block, sql
+        with self._labelled(edges, seen) as name:
+            labels, label_sql = self._collect((), spine, name)
+        spend = spend_of(block, labels, len(spine.instants))
+        return replace(block, spend_micros=spend), f"{sql};\n\n{label_sql}"
+
+    def _waits(
+        self, block: Block, edges: Edges, seen: FirstSeen
+    ) -> tuple[npt.NDArray[np.float32], str]:
+        """How long each row waits for the event asked for."""
+        spine, by_person = self._spine, len(edges.from_keys) > 0
+        source = self._history.source(by_person=by_person)
+        statements = [
+            compile_waits(self._question.awaited, run, source, has_ranges=by_person)
+            for run in spine.runs(_INSTANTS_A_STATEMENT)
+        ]
+        with self._labelled(edges, seen) if by_person else nullcontext("") as name:
+            batches = [
+                batch
+                for sql in statements
+                for batch in self._history.read(sql, spine.end, self._known_at, name)
+            ]
+        return waits_of(block, batches, len(spine.instants)), ";\n\n".join(statements)
+
+    def _labelled(self, edges: Edges, seen: FirstSeen) -> AbstractContextManager[str]:
+        """Who is who while labels are read."""
+        spine = self._spine
+        assert spine.horizon_days is not None
         zone = ZoneInfo(spine.zone)
+        starts = [instant.time_ms for instant in spine.instants]
         ends = [
             milliseconds(day_start(each.day + spine.horizon_days, zone)) for each in spine.instants
         ]
         members = label_members(edges, seen, starts, ends)
-        with self._history.resolution(f"{self._name}/labels", members) as name:
-            labels, label_sql = self._collect((), spine, name)
-        spend = spend_of(block, labels, len(spine.instants))
-        return replace(block, spend_micros=spend), f"{sql};\n\n{label_sql}"
+        return self._history.resolution(f"{self._name}/labels", members)

@@ -12,6 +12,8 @@ from shared.config.prediction import Eligibility
 from shared.dataset import DatasetArrays
 from shared.features.calendar import Instant
 
+_DAY_MS = 86_400_000
+
 
 @dataclass(frozen=True)
 class Block:
@@ -21,6 +23,8 @@ class Block:
     indices: npt.NDArray[np.int64]
     features: npt.NDArray[np.float32]
     spend_micros: npt.NDArray[np.int64] | None
+    wait_days: npt.NDArray[np.float32] | None = None
+    """Until the event that is waited for; NaN when it does not come within the horizon."""
 
 
 def collect(batches: Iterable[pa.RecordBatch], names: Sequence[str], *, has_label: bool) -> Block:
@@ -67,16 +71,53 @@ def _order(keys: npt.NDArray[np.uint64], indices: npt.NDArray[np.int64]) -> npt.
 
 def spend_of(block: Block, labels: Block, instant_count: int) -> npt.NDArray[np.int64]:
     """Look the label of each row up among rows computed apart; without one it is 0."""
-    users = np.union1d(block.user_keys, labels.user_keys)
-    wanted = np.searchsorted(users, block.user_keys) * instant_count + block.indices
-    there = np.searchsorted(users, labels.user_keys) * instant_count + labels.indices
     assert labels.spend_micros is not None
-    spend = np.zeros(len(wanted), np.int64)
+    found: npt.NDArray[np.int64] = _looked_up(
+        block, labels.user_keys, labels.indices, labels.spend_micros, 0, instant_count
+    )
+    return found
+
+
+def waits_of(
+    block: Block, batches: Iterable[pa.RecordBatch], instant_count: int
+) -> npt.NDArray[np.float32]:
+    """Return the days that each row waited; NaN for those for whom nothing came.
+
+    Args:
+        block: Ordered rows.
+        batches: user_key, as_of_index and wait_ms, in no order, each pair at most once.
+        instant_count: Instants of the spine.
+    """
+    parts = [batch for batch in batches if batch.num_rows]
+    keys = _column(parts, "user_key", np.uint64)
+    indices = _column(parts, "as_of_index", np.uint16).astype(np.int64)
+    days = _column(parts, "wait_ms", np.int64) / _DAY_MS
+    order = np.lexsort((indices, keys))
+    days = days[order].astype(np.float32)
+    found: npt.NDArray[np.float32] = _looked_up(
+        block, keys[order], indices[order], days, np.nan, instant_count
+    )
+    return found
+
+
+def _looked_up(
+    block: Block,
+    keys: npt.NDArray[np.uint64],
+    indices: npt.NDArray[np.int64],
+    values: Any,
+    otherwise: float,
+    instant_count: int,
+) -> Any:
+    """Return the value of each row among values by key and instant, in order."""
+    users = np.union1d(block.user_keys, keys)
+    wanted = np.searchsorted(users, block.user_keys) * instant_count + block.indices
+    there = np.searchsorted(users, keys) * instant_count + indices
+    found = np.full(len(wanted), otherwise, values.dtype)
     if len(there):
         places = np.minimum(np.searchsorted(there, wanted), len(there) - 1)
         is_found = there[places] == wanted
-        spend[is_found] = labels.spend_micros[places[is_found]]
-    return spend
+        found[is_found] = values[places[is_found]]
+    return found
 
 
 def dataset_rows(
@@ -97,14 +138,16 @@ def dataset_rows(
     for condition in eligible.conditions:
         is_eligible &= condition.holds(block.features[:, names.index(condition.feature)])
     times = np.array([instant.time_ms for instant in instants], "datetime64[ms]")
-    spend = block.spend_micros
+    spend, waits = block.spend_micros, block.wait_days
+    happened = ~np.isnan(waits) if waits is not None else None if spend is None else spend > 0
     return DatasetArrays(
         block.user_keys,
         times[block.indices],
         is_eligible,
         block.features,
-        None if spend is None else (spend > 0).astype(np.uint8),
+        None if happened is None else happened.astype(np.uint8),
         spend,
+        waits,
     )
 
 

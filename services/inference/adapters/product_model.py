@@ -6,17 +6,12 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from services.inference.adapters.program import Program, Row
-from shared.dataset.products import KIND, ProductManifest, ProductRows
+from shared.dataset.products import ProductManifest, ProductRows
 from shared.errors import FailedPreconditionError
 from shared.registry import ModelVersion
 
 BUCKET = 64
 ANY, NEW = "any", "new"
-
-
-def answers_products(version: ModelVersion) -> bool:
-    """Whether a version scores candidate products."""
-    return version.manifest.get("kind") == KIND
 
 
 class ProductModel:

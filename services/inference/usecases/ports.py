@@ -1,8 +1,9 @@
 """What predicting needs from outside."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -15,6 +16,7 @@ from services.inference.domain.prediction import (
     Outputs,
 )
 from services.inference.domain.snapshot import FeatureSnapshot
+from shared.jobs import JobContext
 
 
 class Model(Protocol):
@@ -41,6 +43,13 @@ class Datasets(Protocol):
 
     def read(self, name: str) -> FeatureSnapshot:
         """Return the features of a finished scoring dataset, ordered by user."""
+
+
+class Batches(Protocol):
+    """Predicts for all users of a dataset."""
+
+    def run(self, model_version: str, dataset: str, context: JobContext) -> Mapping[str, Any]:
+        """Do all of it, and return what the job's result says."""
 
 
 class Identities(Protocol):

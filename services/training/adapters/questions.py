@@ -38,6 +38,13 @@ def config_of(prediction_files: Sequence[str], seed: int, usual: RunConfig) -> A
     files = _parse_files(prediction_files)
     first = files[0]
     for other in files[1:]:
+        if other.target.awaited != first.target.awaited:
+            raise InvalidArgumentError(
+                f"prediction files {first.name} and {other.name} ask for different things that one "
+                "model does not answer; start a run for each",
+                reason="PREDICTION_FILES_DIFFER",
+                field="target",
+            )
         if dict(other.model) != dict(first.model):
             raise InvalidArgumentError(
                 f"prediction files {first.name} and {other.name} name different models; one run "
@@ -46,7 +53,7 @@ def config_of(prediction_files: Sequence[str], seed: int, usual: RunConfig) -> A
                 first=first.name,
                 other=other.name,
             )
-    config = replace(usual, seed=seed, model=dict(first.model))
+    config = replace(usual, seed=seed, model=dict(first.model), awaited=first.target.awaited)
     _require_readable(config, first.features)
     return config
 

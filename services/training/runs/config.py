@@ -45,6 +45,8 @@ class RunConfig:
         epochs: At most this many passes a member.
         patience: Epochs without a better loss on held-out users before stopping.
         bootstrap_samples: Samples behind each standard error.
+        awaited: What is waited for: "order", "event" for any, or an event's name; empty where the
+            spend in the horizon is asked for.
     """
 
     seed: int = 0
@@ -57,6 +59,7 @@ class RunConfig:
     epochs: int = 15
     patience: int = 3
     bootstrap_samples: int = 200
+    awaited: str = ""
 
     def model_config(self) -> ModelConfig:
         """The model's own config; raises DomainError when the mapping is wrong."""

@@ -8,12 +8,14 @@ import numpy as np
 
 from services.training.models import LayerList
 from services.training.runs.config import AnyRunConfig, RunConfig
+from services.training.runs.heads import HEADS
 from services.training.runs.image_config import ImageRunConfig, image_layers
 from services.training.runs.product_config import ProductRunConfig, product_layers
 from services.training.runs.scaling import fit_scaling
 from services.training.runs.table_config import TableRunConfig, table_layers
 from services.training.runs.tables import fit_reading
 from services.training.runs.unfolding import network_layers
+from services.training.runs.wait_curve import HEADS as WAIT_HEADS
 from shared.dataset import DatasetReader
 from shared.dataset.images import PARTS, ImageDatasetReader
 from shared.dataset.products import ProductDatasetReader
@@ -88,5 +90,6 @@ def _of_users(folder: Path, config: RunConfig) -> Outline:
         "evaluation test": int(reader.arrays(earlier.test_as_ofs).eligible.sum()),
         "final train": int(fitted.eligible.sum()),
     }
-    layers = network_layers(config.model_config(), scaling, steps)
+    heads = WAIT_HEADS if config.awaited else HEADS
+    layers = network_layers(config.model_config(), scaling, steps, heads)
     return Outline(parts, (), layers, config.members)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from services.training.models import (
+    HeadSpec,
     InputSpec,
     LayerList,
     ModelConfig,
@@ -37,12 +38,14 @@ class Columns:
         return sequence(len(self.steps), width=len(self.steps[0]), features=len(self.own))
 
 
-def network_layers(model: ModelConfig, scaling: Scaling, steps: Steps) -> LayerList:
+def network_layers(
+    model: ModelConfig, scaling: Scaling, steps: Steps, heads: tuple[HeadSpec, ...] = HEADS
+) -> LayerList:
     """The layers of a network over the matrix of scaled columns."""
     if not steps:
-        return model.build(table(scaling.width), HEADS)
+        return model.build(table(scaling.width), heads)
     columns = columns_of(steps, scaling)
-    return over_columns(model.build(columns.inputs, HEADS), columns)
+    return over_columns(model.build(columns.inputs, heads), columns)
 
 
 def columns_of(steps: Steps, scaling: Scaling) -> Columns:

@@ -27,6 +27,13 @@ def test_every_shipped_file_is_valid_and_asks_about_90_days(name):
     assert question.features == ("rfm", "windows", "trends")
 
 
+def test_the_shipped_file_about_the_next_order_shares_the_others_rows():
+    question, churn = load_shipped("next_order"), load_shipped("churn_90d")
+    assert question.target.kind == "next_order"
+    assert (question.horizon, question.eligible) == (churn.horizon, churn.eligible)
+    assert (question.as_of, question.features) == (churn.as_of, churn.features)
+
+
 def test_an_unknown_shipped_name_is_not_found_and_the_others_are_named():
     with pytest.raises(NotFoundError, match="bank, churn_90d, cifar10"):
         load_shipped("../secrets")
@@ -47,8 +54,17 @@ def test_what_is_left_out_has_a_simple_default():
         (("horizon: 90d", "horizon: 90d\nmodell: {type: mlp}"), "did you mean 'model'"),
         (("every: 30d", "evry: 30d"), r"as_of\.evry.*did you mean 'every'"),
         (("kind: churn", "kind: chrun"), "did you mean 'churn'"),
-        (("kind: churn", "kind: sentiment"), "cannot be predicted yet; use churn, purchase, value"),
-        (("kind: churn", "kind: churn, days: 3"), r"target\.days.*did you mean 'kind'"),
+        (("kind: churn", "kind: sentiment"), "'sentiment' needs a `source: {text"),
+        (("kind: churn", "kind: churn, days: 3"), r"target\.days.*did you mean"),
+        (("kind: churn", "kind: value, absent: event"), r"target\.absent.*did you mean 'kind'"),
+        (("kind: churn", "kind: next_order, happens: order"), r"target\.happens.*'kind'"),
+        (("kind: churn", "kind: event"), r"target\.happens: it is required: name an event"),
+        (
+            ("kind: churn", "kind: event, happens: 3"),
+            r"target\.happens: 3 must be 'order', 'event'",
+        ),
+        (("kind: churn", 'kind: churn, absent: "it\'s"'), r"target\.absent.*the name of an event"),
+        (("kind: churn", 'kind: churn, absent: "a\\\\"'), r"target\.absent.*the name of an event"),
         (("orders_ever >= 1", "order_ever >= 1"), "did you mean 'orders_ever'"),
         (("orders_ever >= 1", "orders_ever => 1"), "write 'feature >= number'"),
         (("orders_ever >= 1", "orders_ever >= 1 or views_30d > 2"), "joined by 'and'"),
@@ -71,6 +87,24 @@ def test_a_mistake_is_refused_by_name_with_what_would_be_right(change, message):
     with pytest.raises(InvalidArgumentError, match=message) as caught:
         parse_prediction(CHURN.replace(*change))
     assert caught.value.reason == "PREDICTION_FILE_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("target", "awaited"),
+    [
+        ("{kind: churn}", ""),
+        ("{kind: churn, absent: order}", ""),
+        ("{kind: churn, absent: event}", "event"),
+        ("{kind: churn, absent: Product Viewed}", "Product Viewed"),
+        ("{kind: event, happens: Signed Up}", "Signed Up"),
+        ("{kind: event, happens: order}", "order"),
+        ("{kind: purchase}", ""),
+        ("{kind: next_order}", "order"),
+    ],
+)
+def test_a_target_says_what_is_waited_for(target, awaited):
+    question = parse_prediction(CHURN.replace("{kind: churn}", target))
+    assert question.target.awaited == awaited
 
 
 def test_conditions_are_joined_by_and():

@@ -52,9 +52,11 @@ def serving(folder, registry, datasets, load=ModelRunner):
         predictor=Predictor(models, snapshots, WORDING),
         snapshots=snapshots,
         batches=BatchPredictor(models, datasets, MemoryLog(), WORDING, folder / "exports"),
-        products=ProductBatchPredictor(
-            lambda name: ProductModel(registry.get(name)), Path, folder / "exports"
-        ),
+        others={
+            "products": ProductBatchPredictor(
+                lambda name: ProductModel(registry.get(name)), Path, folder / "exports"
+            )
+        },
         jobs=jobs,
         user_key=lambda user: int(HELD.user_keys[int(user)]) if user.isdigit() else 1,
     )

@@ -2,7 +2,8 @@
 
 import pyarrow as pa
 
-from pipelines.next_products import COLUMNS, NextProducts, next_products_csv
+from pipelines.next_products import COLUMNS, next_products_csv
+from pipelines.side_question import SideAnswer
 
 
 def test_rows_are_ordered_by_the_id_shown_and_free_places_stay_empty():
@@ -19,5 +20,5 @@ def test_a_customer_who_is_not_shown_is_left_out():
 
 
 def test_the_summary_says_why_there_are_none():
-    said = NextProducts(None, {}, "no order in these events names its products").summary()
+    said = SideAnswer(None, {}, "no order in these events names its products").summary()
     assert said == {"why_not": "no order in these events names its products"}

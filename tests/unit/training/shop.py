@@ -62,7 +62,11 @@ def arrays(user_count=300, instants=5, seed=0, shuffled=False):
 
 def write(folder: Path, **choices) -> Manifest:
     """Write the rows as a dataset with an evaluation and a final fold."""
-    rows = arrays(**choices)
+    return write_rows(folder, arrays(**choices))
+
+
+def write_rows(folder: Path, rows: DatasetArrays, **changes) -> Manifest:
+    """Write these rows, with some values of the manifest changed."""
     instants = sorted({each.astype("datetime64[ms]").item() for each in rows.as_ofs})
     instants = tuple(each.replace(tzinfo=UTC) for each in instants)
     micros = tuple(round(limit * 1e6) for limit in LIMITS)
@@ -76,7 +80,7 @@ def write(folder: Path, **choices) -> Manifest:
             lambda written: Manifest(
                 name="datasets/shop",
                 purpose="training",
-                predictions=PREDICTIONS,
+                **{"predictions": PREDICTIONS, **changes},
                 features=tuple(FeatureColumn(name, name, "count", "") for name in FEATURES),
                 feature_set_version="test",
                 as_ofs=instants,
