@@ -12,7 +12,7 @@ from services.training.engine import predict_fn
 from services.training.models import LayerList
 from services.training.runs.stacking import Bend, bent
 from services.training.runs.table_config import HEAD
-from services.training.runs.table_inputs import table_inputs
+from services.training.runs.table_inputs import table_inputs, tree_inputs
 from services.training.runs.text_reading import text_fields, text_line
 from services.training.runs.trees import trees_logit
 
@@ -97,8 +97,9 @@ def predict_table(shape: TableShape) -> Callable[[Weights, Mapping[str, Array]],
         said = [network(part(weights, f"member{n}/"), fields) for n in range(shape.members)]
         voices = [sum(each[HEAD][:, 0] for each in said) / shape.members, line]
         if shape.tree_depths:
+            branches = tree_inputs(weights, inputs["numbers"], inputs["words"])
             grown = [
-                trees_logit(part(weights, f"trees{number}/"), fields["features"], depth)
+                trees_logit(part(weights, f"trees{number}/"), branches, depth)
                 for number, depth in enumerate(shape.tree_depths)
             ]
             voices.append(sum(grown[1:], grown[0]) / shape.members)

@@ -84,28 +84,28 @@ def table_inputs(weights: Mapping[str, Any], numbers: Array, words: Array, width
         words: int32 [row, category], places of words; -1 is missing.
         width: Of the inputs.
     """
-    count = numbers.shape[1]
-    is_missing = ~jnp.isfinite(numbers)
-    known = jnp.where(is_missing, 0.0, numbers)
-    ranked = (
-        jax.vmap(jnp.interp, in_axes=(1, 0, 0), out_axes=1)(
-            known, weights["inputs/knots"], weights["inputs/places"]
-        )
-        if count
-        else known
-    )
-    ranked = jnp.where(is_missing, 0.0, ranked)
-    table = weights["inputs/words"]
-    if not table.shape[0]:
-        return jnp.concatenate([ranked, is_missing.astype(jnp.float32)], axis=1)
-    # A place past the list is a word that nobody knows, like the last of the list.
-    last = table.shape[1] - 1
-    place = jnp.where(words + 1 > last, last, jnp.maximum(words + 1, 0))
-    chosen = jnp.take_along_axis(table[None, :, :], place[:, :, None], axis=2)[:, :, 0]
-    inputs = jnp.arange(2 * count, width, dtype=jnp.int32)
-    one_hot = (chosen[:, :, None] == inputs[None, None, :]).any(axis=1)
-    parts = [ranked, is_missing.astype(jnp.float32), one_hot.astype(jnp.float32)]
-    return jnp.concatenate(parts, axis=1)
+    known = _ranked(weights, numbers)
+    if not words.shape[1]:
+        return known
+    inputs = jnp.arange(2 * numbers.shape[1], width, dtype=jnp.int32)
+    one_hot = (_word_inputs(weights, words)[:, :, None] == inputs[None, None, :]).any(axis=1)
+    return jnp.concatenate([known, one_hot.astype(jnp.float32)], axis=1)
+
+
+def tree_inputs(weights: Mapping[str, Any], numbers: Array, words: Array) -> Array:
+    """Cells to what trees are grown on: a number for each category, which they cut up themselves.
+
+    A column for each word would be asked for too rarely where each node sees a part of them only.
+
+    Args:
+        weights: Those of a `TableScaling`.
+        numbers: As in `table_inputs`.
+        words: As in `table_inputs`.
+    """
+    known = _ranked(weights, numbers)
+    if not words.shape[1]:
+        return known
+    return jnp.concatenate([known, _word_inputs(weights, words).astype(jnp.float32)], axis=1)
 
 
 def require_fitted_on(
@@ -135,6 +135,30 @@ def require_fitted_on(
                 reason="FITTED_ON_HELD_OUT_ROWS",
                 column=column.name,
             )
+
+
+def _ranked(weights: Mapping[str, Any], numbers: Array) -> Array:
+    """Ranks of numbers, then whether each is missing."""
+    is_missing = ~jnp.isfinite(numbers)
+    known = jnp.where(is_missing, 0.0, numbers)
+    ranked = (
+        jax.vmap(jnp.interp, in_axes=(1, 0, 0), out_axes=1)(
+            known, weights["inputs/knots"], weights["inputs/places"]
+        )
+        if numbers.shape[1]
+        else known
+    )
+    ranked = jnp.where(is_missing, 0.0, ranked)
+    return jnp.concatenate([ranked, is_missing.astype(jnp.float32)], axis=1)
+
+
+def _word_inputs(weights: Mapping[str, Any], words: Array) -> Array:
+    """int32 [row, category], the input that each word sets to 1, or -1."""
+    table = weights["inputs/words"]
+    # A place past the list is a word that nobody knows, like the last of the list.
+    last = table.shape[1] - 1
+    place = jnp.where(words + 1 > last, last, jnp.maximum(words + 1, 0))
+    return jnp.take_along_axis(table[None, :, :], place[:, :, None], axis=2)[:, :, 0]
 
 
 def _ranks(values: NumpyArray) -> tuple[NumpyArray, NumpyArray]:

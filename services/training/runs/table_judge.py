@@ -52,7 +52,8 @@ def answers(fitted: TableFitted, rows: TableRows) -> NumpyArray:
 def baselines(reading: Reading, train: TableRows, test: TableRows) -> dict[str, NumpyArray]:
     """What plain models that are fitted to the same rows say of the rows that judge."""
     known, asked, labels = reading.design(train), reading.design(test), train.labels
-    if not reading.has_trees:
+    branches = reading.branches(train)
+    if branches is None:
         line = line_over_terms(known, labels)
         counts = MultinomialNB().fit(known, labels)
         return {
@@ -62,10 +63,10 @@ def baselines(reading: Reading, train: TableRows, test: TableRows) -> dict[str, 
     part = groups_within(train) == 0
     straight = fit_logistic(known, labels, [Split(fit=~part, judge=part)])
     with threadpool_limits(1):
-        boosted = HistGradientBoostingClassifier(random_state=0).fit(known, labels)
+        boosted = HistGradientBoostingClassifier(random_state=0).fit(branches, labels)
     return {
         "logistic_regression": straight.probabilities(asked),
-        "gradient_boosting": boosted.predict_proba(asked)[:, 1],
+        "gradient_boosting": boosted.predict_proba(reading.branches(test))[:, 1],
     }
 
 

@@ -40,10 +40,6 @@ class Reading(Protocol):
         """Inputs of a model, or words that are told apart."""
 
     @property
-    def has_trees(self) -> bool:
-        """Whether trees can be grown on the design."""
-
-    @property
     def weights(self) -> Mapping[str, NumpyArray]:
         """Arrays of the program."""
 
@@ -58,7 +54,10 @@ class Reading(Protocol):
         """What a network is fitted to."""
 
     def design(self, rows: TableRows) -> Any:
-        """What straight lines and trees are fitted to."""
+        """What straight lines are fitted to."""
+
+    def branches(self, rows: TableRows) -> NumpyArray | None:
+        """What trees are grown on; None where none are."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +161,11 @@ def fit_table_members(
 
     results = fits.each(fit_one, config.members)
     lines = _lines(design, rows.labels, group, config)
+    grown_on = reading.branches(rows)
     trees = [
-        fit_trees(design[group != number], rows.labels[group != number], config.seed + number)
-        for number in range(config.members if reading.has_trees else 0)
+        fit_trees(grown_on[group != number], rows.labels[group != number], config.seed + number)
+        for number in range(config.members)
+        if grown_on is not None
     ]
     networks = [{k: np.asarray(v) for k, v in result.parameters.items()} for result in results]
     voices = np.zeros((len(rows), 3 if trees else 2))
@@ -172,8 +173,8 @@ def fit_table_members(
         out = group == number
         voices[out, 0] = _network_logits(layers, networks[number], inputs, out)
         voices[out, 1] = design[out] @ lines[number][:-1] + lines[number][-1]
-        if trees:
-            voices[out, 2] = _tree_logits(trees[number], design[out])
+        if grown_on is not None:
+            voices[out, 2] = _tree_logits(trees[number], grown_on[out])
     judged = group < config.members
     stack = fit_stack(voices[judged], rows.labels[judged])
     bend = fit_bend(voices[judged] @ stack[:-1] + stack[-1], rows.labels[judged])
@@ -230,6 +231,6 @@ def _network_logits(
     return np.concatenate(said)
 
 
-def _tree_logits(trees: Trees, design: NumpyArray) -> NumpyArray:
+def _tree_logits(trees: Trees, inputs: NumpyArray) -> NumpyArray:
     run = jax.jit(trees_logit, static_argnums=2)
-    return np.asarray(run(trees.weights, design, trees.depth))
+    return np.asarray(run(trees.weights, inputs, trees.depth))

@@ -8,7 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from services.training.runs.table_inputs import TableScaling, fit_table_scaling, table_inputs
+from services.training.runs.table_inputs import (
+    TableScaling,
+    fit_table_scaling,
+    table_inputs,
+    tree_inputs,
+)
 from shared.dataset.tables import TableColumn, TableRows
 
 Array = jax.Array
@@ -28,8 +33,6 @@ class TableReading:
 
     columns: tuple[TableColumn, ...]
     scaling: TableScaling
-
-    has_trees = True
 
     @property
     def size(self) -> int:
@@ -58,10 +61,14 @@ class TableReading:
         return {"features": self.design(rows)}
 
     def design(self, rows: TableRows) -> NumpyArray:
-        """What straight lines and trees are fitted to: the same, by the function exported."""
+        """What straight lines are fitted to: the same, by the function exported."""
         run = jax.jit(table_inputs, static_argnums=3)
         scaling = self.scaling
         return np.asarray(run(scaling.weights, rows.numbers, rows.codes, scaling.width))
+
+    def branches(self, rows: TableRows) -> NumpyArray:
+        """What trees are grown on, by the function exported."""
+        return np.asarray(jax.jit(tree_inputs)(self.scaling.weights, rows.numbers, rows.codes))
 
 
 def fit_table_reading(rows: TableRows, columns: tuple[TableColumn, ...]) -> TableReading:

@@ -72,7 +72,6 @@ class TextReading:
     words: tuple[str, ...]
     terms: tuple[Terms, ...]
 
-    has_trees = False
     size = WORDS
 
     @property
@@ -120,6 +119,10 @@ class TextReading:
     def design(self, rows: TableRows) -> csr_matrix:
         """What a straight line is fitted to: the weights of all terms."""
         return hstack([each.matrix(rows.texts) for each in self.terms], format="csr")
+
+    def branches(self, rows: TableRows) -> None:
+        """Nothing: no trees are grown on texts."""
+        del rows
 
     def tokens(self, rows: TableRows) -> NumpyArray:
         """Places of words: int32 [row, MOST_TOKENS]; 0 is no word, 1 one that is not known."""

@@ -7,7 +7,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from services.training.evaluation.calibrated import chance_limit, equal_mass_error
 from services.training.runs.stacking import bent, fit_bend, fit_stack
-from services.training.runs.table_inputs import fit_table_scaling, table_inputs
+from services.training.runs.table_inputs import fit_table_scaling, table_inputs, tree_inputs
 from services.training.runs.text_reading import fit_text_reading
 from services.training.runs.trees import boosted, fit_trees, trees_logit
 from tests.support import rows_of_tables
@@ -45,6 +45,17 @@ def test_a_word_met_in_fewer_than_ten_rows_is_not_told_apart():
     rows.codes[:] = np.where(np.arange(400) < 9, 2, 0)[:, None]
     scaling = fit_table_scaling(rows, rows_of_tables.COLUMNS)
     assert read(scaling, [[1, 1, 1]], [[2]])[0, 6:].tolist() == [0, 0, 0, 0]
+
+
+def test_trees_get_a_number_for_each_word_and_minus_one_for_those_never_met():
+    rows = rows_of_tables.cells(400)
+    scaling = fit_table_scaling(rows, rows_of_tables.COLUMNS)
+    numbers = np.float32([[np.nan, 5.0, 1.0]] * 4)
+    codes = np.int32([[-1], [0], [2], [50]])
+    grown_on = np.asarray(jax.jit(tree_inputs)(scaling.weights, numbers, codes))
+    design = read(scaling, numbers, codes)
+    assert (grown_on[:, :6] == design[:, :6]).all()
+    assert grown_on[:, 6].tolist() == [6, 7, 9, -1]
 
 
 def test_trees_as_arrays_say_what_the_library_says():
