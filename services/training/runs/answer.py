@@ -74,6 +74,7 @@ def pack(
         "scaling/flag_rate": scaling.flag_rate,
         "spend/scale": [spend.centre, spend.spread, spend.most],
         "calibration/active": [calibration.slope, calibration.intercept],
+        "calibration/base": [calibration.base_share, calibration.base_shift],
         "calibration/spending": [calibration.spend_shift, calibration.spend_width],
         "calibration/spend": [calibration.spend_factor],
         "calibration/segment": [calibration.sharpness, *calibration.segment_shift],
@@ -100,17 +101,15 @@ def network_inputs(network: Network, weights: Weights, features: Array) -> Array
 def learned_logit(network: Network, weights: Weights, inputs: Array) -> Array:
     """What networks and straight lines have in the calibrated logit of being active."""
     deep = _members(network, weights, inputs)["active"][:, 0]
-    rest = jnp.zeros(inputs.shape[0]) if network.history else None
-    slope, intercept = weights["calibration/active"]
-    logit: Array = slope * blend(deep, _straight(weights, inputs), rest) + intercept
+    learned = _learned(weights, inputs, deep)
+    logit: Array = weighed(learned, 0.0, weights["calibration/base"][0])
     return logit
 
 
 def history_logit(network: Network, weights: Weights, history: Array) -> Array:
     """What the customer-base models have in it, from the inputs of their columns."""
-    none = jnp.zeros(history.shape[0])
-    slope, _ = weights["calibration/active"]
-    logit: Array = slope * blend(none, none, _returning(network, weights, history)[0])
+    share, shift = weights["calibration/base"]
+    logit: Array = weighed(0.0, _returning(network, weights, history)[0] + shift, share)
     return logit
 
 
@@ -213,11 +212,17 @@ def _straight(weights: Weights, inputs: Array) -> Array:
 def _active(
     weights: Weights, inputs: Array, outputs: dict[str, Array], base: tuple[Array, Array] | None
 ) -> Array:
+    learned = _learned(weights, inputs, outputs["active"][:, 0])
+    if base is None:
+        return learned
+    share, shift = weights["calibration/base"]
+    both: Array = weighed(learned, base[0] + shift, share)
+    return both
+
+
+def _learned(weights: Weights, inputs: Array, deep: Array) -> Array:
     slope, intercept = weights["calibration/active"]
-    blended = blend(
-        outputs["active"][:, 0], _straight(weights, inputs), None if base is None else base[0]
-    )
-    calibrated: Array = slope * blended + intercept
+    calibrated: Array = slope * blend(deep, _straight(weights, inputs)) + intercept
     return calibrated
 
 
@@ -230,11 +235,16 @@ def _spending(
 
 
 def blend(deep: Any, straight: Any, base: Any = None) -> Any:
-    """The logit before calibration: each kind of member counts the same.
+    """The logit before calibration: each kind of member counts the same."""
+    return (deep + straight) / 2.0 if base is None else (deep + straight + base) / 3.0
+
+
+def weighed(learned: Any, base: Any, base_share: Any) -> Any:
+    """The logit of an order, once both are calibrated.
 
     Weights fitted to users held out follow the training windows, and did worse on later ones.
     """
-    return (deep + straight) / 2.0 if base is None else (deep + straight + base) / 3.0
+    return (1.0 - base_share) * learned + base_share * base
 
 
 def located(deep: Any, base: Any = None) -> Any:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import log_softmax
+from scipy.optimize import brentq, minimize
+from scipy.special import expit, log_softmax
 
 NumpyArray = np.ndarray[Any, Any]
 
@@ -14,6 +14,11 @@ _SLOPE_PRIOR_ROWS = 20.0
 """How many rows' worth of belief there is in a slope of 1, which matters for small data only."""
 
 _MOST_FACTOR = 3.0
+
+_MOST_SHIFT = 30.0
+
+_PRIOR_WINDOWS = 4.0
+"""How many windows' worth of belief there is in the level of models that know no labels."""
 
 COVERAGE = 0.9
 """Share of users whose spend an interval holds."""
@@ -27,20 +32,24 @@ class Calibration:
     """Corrections of all three heads.
 
     Attributes:
-        slope: Factor on the mean active logit of the members; above 0.
+        slope: Factor on the mean active logit of networks and straight lines; above 0.
         intercept: Added after the slope.
+        base_share: What the customer-base models count in the logit beside that.
+        base_shift: Added to theirs.
         spend_shift: Added to the mean of log spend.
         spend_width: Factor on its spread.
         spend_factor: Factor on the expected spend of the active.
         sharpness: Factor on the logs of the segments' shares.
         segment_shift: Added after the sharpness, one number a segment of the active.
         decision: Factor on each segment's probability before the largest decides.
-        tail: Chance to lie above an interval.
+        tail: Above an interval, as of `Spending.tail`.
         is_sure_from: Chance of an order from which on an interval leaves out 0.
     """
 
     slope: float
     intercept: float
+    base_share: float
+    base_shift: float
     spend_shift: float
     spend_width: float
     spend_factor: float
@@ -69,6 +78,29 @@ def fit_platt(
 
     best = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-1.5, 1.5), (-8, 8)])
     return float(np.exp(best.x[0])), float(best.x[1])
+
+
+def fit_level(
+    logits: NumpyArray, is_active: NumpyArray, weights: NumpyArray, windows: float
+) -> float:
+    """Shift of logits that were fitted to no label, towards the rate of the windows of labels.
+
+    Windows differ in their level, so that the next one has that of a few of them no more than that
+    of a model which knows none: the shift is drawn to 0, the less the more windows there are.
+
+    Args:
+        logits: Of rows.
+        is_active: Their answers, some of each kind.
+        weights: Of the rows.
+        windows: How many windows of labels there are that do not overlap; at least 1.
+    """
+    wanted = np.average(is_active, weights=weights)
+
+    def above(shift: float) -> float:
+        return float(np.average(expit(logits + shift), weights=weights) - wanted)
+
+    whole = float(brentq(above, -_MOST_SHIFT, _MOST_SHIFT))
+    return whole * windows / (windows + _PRIOR_WINDOWS)
 
 
 def fit_spend_factor(expected: NumpyArray, spend: NumpyArray, weights: NumpyArray) -> float:
@@ -149,7 +181,7 @@ def fit_interval(
     nine in ten held out.
 
     Args:
-        tails: Chance that was given to more than was spent.
+        tails: How untypical what was spent is, the less the more so; `Spending.tail`.
         active: Chance of an order.
         is_active: Whether there was one.
         weights: Of the rows.

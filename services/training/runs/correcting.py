@@ -9,10 +9,12 @@ import numpy as np
 from scipy.special import expit
 
 from services.training.runs import heads
+from services.training.runs.answer import weighed
 from services.training.runs.calibration import (
     Calibration,
     fit_decision,
     fit_interval,
+    fit_level,
     fit_platt,
     fit_segments,
     fit_spend_factor,
@@ -25,6 +27,8 @@ NumpyArray = np.ndarray[Any, Any]
 UNCALIBRATED = Calibration(
     slope=1.0,
     intercept=0.0,
+    base_share=0.0,
+    base_shift=0.0,
     spend_shift=0.0,
     spend_width=1.0,
     spend_factor=1.0,
@@ -37,17 +41,26 @@ UNCALIBRATED = Calibration(
 """Changes nothing."""
 
 
+BASE_SHARE = 0.25
+"""What the customer-base models count in the logit of an order."""
+
+
 @dataclass(frozen=True)
 class HeldOut:
     """What is said of each row by those fitted without its user.
 
     Attributes:
-        logit: Of an order.
+        logit: Of an order, by networks and straight lines.
+        base: Of an order, by the customer-base models, which know no labels; None where there are
+            none.
+        windows: How many windows of labels there are that do not overlap.
         location: Mean of log spend given an order.
         spread: Its standard deviation.
     """
 
     logit: Any
+    base: Any
+    windows: float
     location: Any
     spread: NumpyArray
 
@@ -74,7 +87,11 @@ def calibrate(
         np.asarray(each, np.float64) for each in (said.logit, said.location, said.spread)
     )
     slope, intercept = fit_platt(logit, is_active, wide)
-    active = expit(slope * logit + intercept)
+    share, base, base_shift = 0.0, np.zeros(len(spend)), 0.0
+    if said.base is not None:
+        share, base = BASE_SHARE, np.asarray(said.base, np.float64)
+        base_shift = fit_level(base, is_active, wide, said.windows)
+    active = expit(weighed(slope * logit + intercept, base + base_shift, share))
     shift, width = fit_spending(location[is_active], spread[is_active], log_spend, bought)
     spending = Spending(jnp.asarray(location + shift), jnp.asarray(width * spread))
 
@@ -92,6 +109,8 @@ def calibrate(
         UNCALIBRATED,
         slope=slope,
         intercept=intercept,
+        base_share=share,
+        base_shift=base_shift,
         spend_shift=shift,
         spend_width=width,
         spend_factor=fit_spend_factor(expected, spend, wide),

@@ -30,7 +30,7 @@ from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.leaks import require_apart
 from services.training.runs.linear import fit_linear
 from services.training.runs.returning import fit_returning
-from services.training.runs.rows import NumpyArray, Rows, ages_weight
+from services.training.runs.rows import DAY, NumpyArray, Rows, ages_weight
 from services.training.runs.scaling import Scaling, scale_rows
 from services.training.runs.timing import Sample
 
@@ -141,9 +141,11 @@ def fit_members(
 
     by_base = jax.jit(partial(customer_base, network))(dict(packed(UNCALIBRATED)), inputs)
     said = HeldOut(
-        blend(unseen["active"], unseen["straight"], None if by_base is None else by_base[0]),
-        located(unseen["location"], None if by_base is None else by_base[1]),
-        unseen["spread"],
+        logit=blend(unseen["active"], unseen["straight"]),
+        base=None if by_base is None else by_base[0],
+        windows=1.0 + float(np.ptp(fitted.as_ofs)) / DAY / horizon_days,
+        location=located(unseen["location"], None if by_base is None else by_base[1]),
+        spread=unseen["spread"],
     )
     return Fitted(
         network=network,

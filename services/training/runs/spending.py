@@ -20,6 +20,10 @@ LOW_LEVEL = 0.001
 
 _LEAST_SHARE = 1e-4
 
+_TOWARDS_BUYERS = 0.75
+"""How far intervals are for whoever orders: at 0 everybody has the same chance to lie above, which
+is narrowest, but later windows have more buyers whom nobody expected; at 1 every buyer has."""
+
 
 @dataclass(frozen=True)
 class Spending:
@@ -45,20 +49,20 @@ class Spending:
         return jnp.log(jnp.maximum(shares, _LEAST_SHARE))
 
     def tail(self, active: Array, log_spend: Array) -> Array:
-        """Chance to order and spend more than that."""
-        return active * ndtr((self.location - log_spend) / self.spread)
+        """How untypical it is to spend that: the chance to spend more, turned towards buyers."""
+        return active ** (1.0 - _TOWARDS_BUYERS) * ndtr((self.location - log_spend) / self.spread)
 
     def interval(self, active: Array, interval: Array, most: Array) -> tuple[Array, Array]:
         """Low and high of what is spent.
 
         Args:
             active: Chance of an order per row.
-            interval: The chance to lie above the high; and the chance of an order from which on
-                the interval leaves out 0.
+            interval: The tail above the high; and the chance of an order from which on the
+                interval leaves out 0.
             most: Log of the most that anybody ever spent.
         """
         tail, is_sure_from = interval
-        level = 1.0 - tail / active
+        level = 1.0 - tail / active ** (1.0 - _TOWARDS_BUYERS)
         reach = jnp.exp(jnp.minimum(self._quantile(jnp.maximum(level, LOW_LEVEL)), most))
         high = jnp.where(level > 0.0, reach, 0.0)
         low = jnp.where(active > is_sure_from, jnp.exp(self._quantile(LOW_LEVEL)), 0.0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.training.runs.calibration import fit_platt, fit_segments, fit_spend_factor
+from services.training.runs.calibration import fit_level, fit_platt, fit_segments, fit_spend_factor
 
 
 def test_platt_finds_the_slope_and_intercept_behind_the_data():
@@ -51,3 +51,13 @@ def test_segment_shares_become_right_on_average():
 def test_no_active_rows_leave_segments_as_they_are():
     sharpness, shift = fit_segments(np.zeros((0, 3)), np.zeros(0, int), np.zeros(0))
     assert (sharpness, shift.tolist()) == (1.0, [0.0, 0.0, 0.0])
+
+
+def test_the_level_of_a_model_without_labels_moves_the_more_the_more_windows_there_are():
+    rng = np.random.default_rng(3)
+    logits = rng.normal(size=50_000)
+    active = rng.random(50_000) < 1 / (1 + np.exp(-(logits + 1.0)))
+    weights = np.ones(50_000)
+    assert fit_level(logits, active, weights, 1.0) == pytest.approx(0.2, abs=0.01)
+    assert fit_level(logits, active, weights, 4.0) == pytest.approx(0.5, abs=0.02)
+    assert fit_level(logits, active, weights, 1e9) == pytest.approx(1.0, abs=0.04)

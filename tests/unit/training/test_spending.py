@@ -36,8 +36,27 @@ def test_the_tail_above_an_interval_is_what_was_asked():
 
 def test_who_hardly_orders_at_all_is_expected_to_spend_nothing():
     spending = Spending(jnp.array([1.0]), jnp.array([0.7]))
-    low, high = spending.interval(jnp.array([0.04]), jnp.array([0.05, 0.9]), jnp.array(50.0))
+    low, high = spending.interval(jnp.array([5e-6]), jnp.array([0.05, 0.9]), jnp.array(50.0))
     assert (float(low[0]), float(high[0])) == (0.0, 0.0)
+
+
+def test_buyers_are_covered_nearly_as_well_where_all_order_less_than_before():
+    rng = np.random.default_rng(4)
+    count = 40_000
+    shares = []
+    for rate in (1.0, 0.3):
+        active = rate * rng.beta(1.0, 2.0, count)
+        spend = np.where(rng.random(count) < active, np.exp(3.0 + rng.normal(size=count)), 0.0)
+        spending = Spending(jnp.full(count, 3.0), jnp.ones(count))
+        is_active, chances = spend > 0, jnp.asarray(active)
+        if rate == 1.0:
+            tails = np.asarray(spending.tail(chances, jnp.log(jnp.maximum(spend, 1e-3))))
+            chosen = fit_interval(tails, active, is_active, np.ones(count))
+        low, high = spending.interval(chances, jnp.array(chosen), jnp.array(99.0))
+        held = (np.asarray(low) <= spend) & (spend <= np.asarray(high))
+        shares.append(held[is_active].mean())
+    assert shares[0] == pytest.approx(0.9, abs=0.01)
+    assert shares[1] > 0.86
 
 
 def test_who_is_surer_than_most_gets_an_interval_without_nothing():
