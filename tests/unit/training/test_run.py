@@ -18,6 +18,8 @@ from services.training.runs.judge import answers
 from services.training.runs.members import fit_members
 from services.training.runs.rows import Rows
 from services.training.runs.run import run_training
+from services.training.runs.scaling import unscale
+from tests.support.without_reason import told_and_moved
 from tests.unit.training import shop
 from tests.unit.training.conftest import SMALL, Heard
 
@@ -125,6 +127,21 @@ def test_what_drives_the_made_up_shop_is_what_is_said_to_drive_it(attribute, row
     size = np.abs(np.asarray(attribute(rows.features)["contributions"])).mean(axis=0)
     by_name = dict(zip(shop.FEATURES, size, strict=True))
     assert by_name["recency_days"] > 3 * by_name["noise"]
+
+
+def test_without_its_strongest_reason_a_prediction_moves_as_was_said(
+    predict, attribute, rows, weights
+):
+    contributions = np.asarray(attribute(rows.features)["contributions"])
+    mean = jnp.zeros((1, len(shop.FEATURES)))
+    usual = np.asarray(unscale(mean, weights["scaling/centre"], weights["scaling/spread"]))[0]
+
+    def probability(features):
+        return predict(features, np.ones(len(features), bool))["active_probability"]
+
+    told, moved = told_and_moved(contributions, rows.features, shop.FEATURES, usual, probability)
+    assert len(told) > 50
+    assert (np.sign(told) == np.sign(moved)).all()
 
 
 def test_programs_run_on_cpu_and_cuda_and_take_any_batch(result):
