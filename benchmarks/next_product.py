@@ -8,6 +8,7 @@ users, paired.
 """
 
 import argparse
+import json
 import tempfile
 import time
 from collections.abc import Mapping
@@ -48,16 +49,20 @@ Lists = dict[str, npt.NDArray[np.int64]]
 
 
 def main(arguments: list[str]) -> int:
-    """Judge every shop at every cut, keep the numbers and write the table."""
+    """Judge all shops and cuts, or one, and keep the numbers beside those kept before."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks next_product")
     parser.add_argument("--only", nargs=2, metavar=("SHOP", "CUT"), help="one shop at one cut")
     parser.add_argument("--no-keep", action="store_true", help="leave the kept results alone")
     options = parser.parse_args(arguments)
     cuts = [(shop, cut) for shop, days in CUTS.items() for cut in days]
     found = [judged(*each) for each in ([options.only] if options.only else cuts)]
-    if not options.no_keep and not options.only:
-        write_section("next_product", table(found))
-        answer = {"command": "make bench NAME=next_product", "cuts": found}
+    if not options.no_keep:
+        kept = ROOT / "benchmarks" / "results" / "next_product.json"
+        before = json.loads(kept.read_text(encoding="utf-8"))["cuts"] if kept.exists() else []
+        results = {(each["shop"], each["cut"]): each for each in (*before, *found)}
+        ordered = [results[each] for each in cuts if each in results]
+        write_section("next_product", table(ordered))
+        answer = {"command": "make bench NAME=next_product", "cuts": ordered}
         print(f"kept {keep('next_product', answer)}")
     return 0
 
