@@ -11,13 +11,13 @@ from pathlib import Path
 
 import jax
 
-from services.training.kernels.library import FOLDER, library_path
+from services.training.kernels.library import BINDINGS, FOLDER, KERNELS, library_path
 
 COMMON = ("-std=c++20", "-O3", "-fPIC", "-ffp-contract=fast", "-Wall", "-Wno-psabi")
-VARIANTS = {
-    "avx512": ("-mavx512f", "-mfma", "-DORIEL_TARGET=avx512"),
-    "avx2": ("-mavx2", "-mfma", "-DORIEL_TARGET=avx2"),
-}
+VARIANTS = (
+    ("-mavx512f", "-mfma", "-DORIEL_TARGET=avx512"),
+    ("-mavx2", "-mfma", "-DORIEL_TARGET=avx2"),
+)
 """Instruction sets, the processor's own picked as the library is loaded."""
 
 
@@ -49,16 +49,18 @@ def build(compiler: str, target: Path) -> str:
     include = ("-isystem", jax.ffi.include_dir())
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        objects = {name: f"{folder}/{name}.o" for name in (*VARIANTS, "bindings")}
-        commands: list[Sequence[str]] = [
-            (compiler, *COMMON, *flags, "-c", str(FOLDER / "tiles.cc"), "-o", objects[name])
-            for name, flags in VARIANTS.items()
+        compiled = [
+            *((name, flags) for name in KERNELS for flags in VARIANTS),
+            *((name, include) for name in BINDINGS),
         ]
-        bindings = str(FOLDER / "bindings.cc")
-        commands.append((compiler, *COMMON, *include, "-c", bindings, "-o", objects["bindings"]))
+        objects = [f"{folder}/{number}.o" for number in range(len(compiled))]
+        commands = [
+            (compiler, *COMMON, *flags, "-c", str(FOLDER / name), "-o", made)
+            for (name, flags), made in zip(compiled, objects, strict=True)
+        ]
         linked = f"{folder}/linked.so"
         errors = _run_together(commands) or _run_together(
-            [(compiler, "-shared", *objects.values(), "-o", linked)]
+            [(compiler, "-shared", *objects, "-o", linked)]
         )
         if not errors:
             Path(linked).replace(target)

@@ -10,14 +10,19 @@ from typing import Any
 import jax
 
 FOLDER = Path(__file__).parent
-SOURCES = ("bindings.cc", "tiles.cc", "tiles.h")
+BINDINGS = ("convolution_bindings.cc", "product_bindings.cc")
+KERNELS = ("products.cc", "tiles.cc")
+HEADERS = ("products.h", "scratch.h", "tasks.h", "tiles.h")
 BUILT = FOLDER.parents[2] / ".cache" / "kernels"
 SWITCH = "ORIEL_KERNELS"
 
 
 def library_path() -> Path:
     """The file that belongs to these sources and this JAX: one of older sources is never loaded."""
-    parts = [jax.__version__.encode(), *((FOLDER / name).read_bytes() for name in SOURCES)]
+    parts = [
+        jax.__version__.encode(),
+        *((FOLDER / name).read_bytes() for name in (*BINDINGS, *KERNELS, *HEADERS)),
+    ]
     return BUILT / f"kernels-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:16]}.so"
 
 
@@ -39,6 +44,7 @@ def registered() -> bool:
         "oriel_convolve_and_pool",
         "oriel_convolve_and_pool_images",
         "oriel_convolve_and_pool_weights",
+        "oriel_multiply",
     ):
         ffi.register_ffi_target(name, ffi.pycapsule(getattr(library, name)), platform="cpu")
     return True

@@ -7,12 +7,9 @@
 
 #include "tiles.h"
 
-#include <cstdlib>
 #include <cstring>
 
-#ifndef ORIEL_TARGET
-#error "define ORIEL_TARGET as avx512 or avx2"
-#endif
+#include "scratch.h"
 
 namespace ORIEL_TARGET {
 namespace {
@@ -56,28 +53,6 @@ struct Planes {
   }
 };
 
-// A thread's own memory, kept between calls and aligned for vectors. Not a standard container: the
-// linker keeps one copy of those for all instruction sets, and it might be one that traps here.
-class Scratch {
- public:
-  Scratch() = default;
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() { std::free(data_); }
-
-  float* Floats(int64_t count) {
-    if (count > count_) {
-      std::free(data_);
-      data_ = static_cast<float*>(std::aligned_alloc(64, (count * sizeof(float) + 63) / 64 * 64));
-      count_ = count;
-    }
-    return data_;
-  }
-
- private:
-  float* data_ = nullptr;
-  int64_t count_ = 0;
-};
 thread_local Scratch images_scratch, gradient_scratch, weights_scratch;
 
 // Copy this task's images with `padding` zeros on every side.

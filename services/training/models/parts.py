@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from services.training import kernels
 from services.training.models.layer import Array, Step
 from services.training.models.noise import keep_mask
 from services.training.models.stored import settled
@@ -36,18 +37,22 @@ def product(x: Array, weight: Array) -> Array:
     """`x @ weight` of two matrices, whose gradient needs no transposed copy of what comes back.
 
     The derivative that JAX writes by itself makes XLA compute the gradient of the result twice on
-    a CPU, once transposed.
+    a CPU, once transposed. Where it is differentiated, and only there, the compiled kernel is used.
     """
     return x @ weight
 
 
 def _product(x: Array, weight: Array) -> tuple[Array, tuple[Array, Array]]:
-    return x @ weight, (x, weight)
+    y = kernels.multiply(x, weight) if kernels.multiplies(x, weight) else x @ weight
+    return y, (x, weight)
 
 
 def _product_gradient(kept: tuple[Array, Array], d_y: Array) -> tuple[Array, Array]:
     x, weight = kept
     d_y = settled(d_y)
+    if kernels.multiplies(x, weight):
+        d_x = kernels.multiply(d_y, weight, b_is_turned=True)
+        return d_x, kernels.multiply(x, d_y, a_is_turned=True)
     return d_y @ weight.T, x.T @ d_y
 
 
