@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shared.dataset.manifest import FORMAT_VERSION, MANIFEST_FILE, read_values, to_json
-from shared.dataset.writer import appear
+from shared.dataset.manifest import FORMAT_VERSION, read_values
+from shared.dataset.staging import Staging, read_batches
 
 KIND = "images"
 PARTS = ("train", "validation", "test")
@@ -104,11 +103,8 @@ class ImageDatasetReader:
         )
 
     def _blocks(self) -> Iterator[ImageRows]:
-        for shard in self._manifest.shards:
-            with pa.memory_map(str(self._folder / shard)) as source:
-                reader = pa.ipc.open_file(source)
-                for index in range(reader.num_record_batches):
-                    yield _from_arrow(reader.get_batch(index), self._manifest.shape)
+        for batch in read_batches(self._folder, self._manifest.shards):
+            yield _from_arrow(batch, self._manifest.shape)
 
 
 def write_images(
@@ -131,11 +127,9 @@ def write_images(
         source_files: SHA-256 of each file that was read.
     """
     height, width, channels = rows.images.shape[1:]
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        shards = tuple(_write_shards(partial, rows))
+    with Staging(folder) as staging:
+        for batch in _shards(rows):
+            staging.write(batch)
         manifest = ImageManifest(
             name=name,
             purpose="training",
@@ -150,14 +144,11 @@ def write_images(
             },
             row_count=len(rows),
             content_hash=content_hash(rows, classes),
-            shards=shards,
+            shards=staging.shards,
             statistics=_statistics(rows.images[rows.parts == PARTS.index("train")]),
             source_files=source_files,
         )
-        (partial / MANIFEST_FILE).write_text(to_json(manifest), encoding="utf-8")
-        appear(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        staging.finish(manifest)
     return manifest
 
 
@@ -170,17 +161,10 @@ def content_hash(rows: ImageRows, classes: tuple[str, ...]) -> str:
     return whole.hexdigest()
 
 
-def _write_shards(folder: Path, rows: ImageRows) -> Iterator[str]:
+def _shards(rows: ImageRows) -> Iterator[pa.RecordBatch]:
     size = max(1, _SHARD_BYTES // rows.images[0].size)
-    for number, start in enumerate(range(0, len(rows), size)):
-        shard = f"shard-{number:05d}.arrow"
-        batch = _to_arrow(_chosen(rows, slice(start, start + size)))
-        with (
-            pa.OSFile(str(folder / shard), "wb") as sink,
-            pa.ipc.new_file(sink, batch.schema) as file,
-        ):
-            file.write_batch(batch)
-        yield shard
+    for start in range(0, len(rows), size):
+        yield _to_arrow(_chosen(rows, slice(start, start + size)))
 
 
 def _to_arrow(rows: ImageRows) -> pa.RecordBatch:

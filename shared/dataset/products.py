@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shared.dataset.manifest import FORMAT_VERSION, MANIFEST_FILE, read_values, to_json
-from shared.dataset.writer import appear
+from shared.dataset.manifest import FORMAT_VERSION, read_values
+from shared.dataset.staging import Staging, read_batches
 
 KIND = "products"
 NONE = -1
@@ -110,11 +109,8 @@ class ProductDatasetReader:
 
     def blocks(self) -> Iterator[ProductRows]:
         """Yield all rows in order, shard by shard."""
-        for shard in self._manifest.shards:
-            with pa.memory_map(str(self._folder / shard)) as source:
-                reader = pa.ipc.open_file(source)
-                for index in range(reader.num_record_batches):
-                    yield self._from_arrow(reader.get_batch(index))
+        for batch in read_batches(self._folder, self._manifest.shards):
+            yield self._from_arrow(batch)
 
     def rows(self) -> ProductRows:
         """Return all rows."""
@@ -179,19 +175,14 @@ def write_products(
         horizon_days: Length of the label window.
         time_zone: IANA name of the workspace's zone.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     whole = hashlib.sha256(json.dumps([features, products, candidate_count]).encode())
-    shards: list[str] = []
     row_count = 0
-    try:
+    with Staging(folder) as staging:
         for block in blocks:
             for column in _COLUMNS:
                 values = np.ascontiguousarray(getattr(block, column))
                 whole.update(hashlib.sha256(values.view(np.uint8).reshape(-1).data).digest())
-            shards.append(f"shard-{len(shards):05d}.arrow")
-            _write_shard(partial / shards[-1], block)
+            staging.write(_to_arrow(block))
             row_count += len(block)
         manifest = ProductManifest(
             name=name,
@@ -207,16 +198,13 @@ def write_products(
             time_zone=time_zone,
             row_count=row_count,
             content_hash=whole.hexdigest(),
-            shards=tuple(shards),
+            shards=staging.shards,
         )
-        (partial / MANIFEST_FILE).write_text(to_json(manifest), encoding="utf-8")
-        appear(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        staging.finish(manifest)
     return manifest
 
 
-def _write_shard(path: Path, block: ProductRows) -> None:
+def _to_arrow(block: ProductRows) -> pa.RecordBatch:
     def matrix(values: npt.NDArray[Any]) -> pa.FixedSizeListArray:
         flat = pa.array(np.ascontiguousarray(values).reshape(-1))
         return pa.FixedSizeListArray.from_arrays(flat, int(np.prod(values.shape[1:])))
@@ -227,9 +215,7 @@ def _write_shard(path: Path, block: ProductRows) -> None:
         else matrix(getattr(block, name))
         for name in _COLUMNS
     }
-    batch = pa.record_batch(columns)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as file:
-        file.write_batch(batch)
+    return pa.record_batch(columns)
 
 
 def _manifest(values: Mapping[str, Any]) -> ProductManifest:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from shared.dataset.arrays import DatasetArrays, concatenate, from_arrow
 from shared.dataset.manifest import Manifest, read_manifest
+from shared.dataset.staging import read_batches
 
 
 class DatasetReader:
@@ -48,11 +49,7 @@ class DatasetReader:
         return pa.Table.from_batches(self._record_batches())
 
     def _record_batches(self) -> Iterator[pa.RecordBatch]:
-        for shard in self._manifest.shards:
-            with pa.memory_map(str(self._folder / shard)) as source:
-                reader = pa.ipc.open_file(source)
-                for index in range(reader.num_record_batches):
-                    yield reader.get_batch(index)
+        return read_batches(self._folder, self._manifest.shards)
 
 
 def _moment(instant: datetime) -> np.datetime64:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shared.dataset.manifest import FORMAT_VERSION, MANIFEST_FILE, read_values, to_json
-from shared.dataset.writer import appear
+from shared.dataset.manifest import FORMAT_VERSION, read_values
+from shared.dataset.staging import Staging, read_batches
 
 KIND = "table"
 TEST = -1
 """Fold of rows that no fold is fitted to; the final model is judged on them."""
-
-_SHARD = "shard-00000.arrow"
 
 
 @dataclass(frozen=True)
@@ -120,8 +117,7 @@ class TableDatasetReader:
 
     def rows(self) -> TableRows:
         """All rows, in order."""
-        with pa.memory_map(str(self._folder / _SHARD)) as source:
-            table = pa.ipc.open_file(source).read_all()
+        table = pa.Table.from_batches(read_batches(self._folder, self._manifest.shards))
         manifest, count = self._manifest, table.num_rows
 
         def stacked(kinds: tuple[str, ...], dtype: Any) -> npt.NDArray[Any]:
@@ -166,16 +162,8 @@ def write_table(
         positive: Value of it that counts as positive.
         source_files: SHA-256 of each file that was read.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        batch = _to_arrow(rows, columns)
-        with (
-            pa.OSFile(str(partial / _SHARD), "wb") as sink,
-            pa.ipc.new_file(sink, batch.schema) as file,
-        ):
-            file.write_batch(batch)
+    with Staging(folder) as staging:
+        staging.write(_to_arrow(rows, columns))
         fitted = rows.where(rows.folds != TEST)
         counts = np.bincount(fitted.folds)
         positives = np.bincount(fitted.folds, weights=fitted.labels).astype(int)
@@ -191,13 +179,10 @@ def write_table(
             test_count=len(rows) - len(fitted),
             row_count=len(rows),
             content_hash=content_hash(rows, columns, target, positive),
-            shards=(_SHARD,),
+            shards=staging.shards,
             source_files=source_files,
         )
-        (partial / MANIFEST_FILE).write_text(to_json(manifest), encoding="utf-8")
-        appear(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        staging.finish(manifest)
     return manifest
 
 

@@ -1,8 +1,6 @@
 """Writes a dataset folder that is there whole or not at all."""
 
 import hashlib
-import os
-import shutil
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -10,10 +8,10 @@ from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from shared.dataset.arrays import DatasetArrays, to_arrow
-from shared.dataset.manifest import MANIFEST_FILE, Manifest, Statistics, to_json
+from shared.dataset.manifest import Manifest, Statistics
+from shared.dataset.staging import Staging
 
 # A block of rows that stays in the processor's cache while several sums pass over it.
 _BLOCK_ROWS = 4_096
@@ -28,8 +26,7 @@ class DatasetWriter:
     """
 
     def __init__(self, folder: Path, feature_names: tuple[str, ...]) -> None:
-        self._folder = folder
-        self._partial = folder.with_name(f".{folder.name}.partial")
+        self._staging = Staging(folder)
         self._names = feature_names
         self._hash = _ContentHash(feature_names)
         self._statistics = _RunningStatistics(len(feature_names))
@@ -37,10 +34,7 @@ class DatasetWriter:
         self._hashing = ThreadPoolExecutor(1, "dataset-hash")
         self._summing = ThreadPoolExecutor(1, "dataset-statistics")
         self._under_way: list[Future[None]] = []
-        self._shards: list[str] = []
         self._row_count = self._user_count = 0
-        shutil.rmtree(self._partial, ignore_errors=True)
-        self._partial.mkdir(parents=True)
 
     def __enter__(self) -> "DatasetWriter":
         return self
@@ -53,21 +47,14 @@ class DatasetWriter:
     ) -> None:
         self._hashing.shutdown(cancel_futures=True)
         self._summing.shutdown(cancel_futures=True)
-        shutil.rmtree(self._partial, ignore_errors=True)
+        self._staging.__exit__(kind, error, trace)
 
     def append(self, arrays: DatasetArrays) -> None:
         """Write one shard; its users follow those of the last one and are in no other."""
-        shard = f"shard-{len(self._shards):05d}.arrow"
         canonical(arrays.features)
         self._under_way.append(self._hashing.submit(self._hash.update, arrays))
         self._under_way.append(self._summing.submit(self._statistics.update, arrays.features))
-        batch = to_arrow(arrays)
-        with (
-            pa.OSFile(str(self._partial / shard), "wb") as sink,
-            pa.ipc.new_file(sink, batch.schema) as file,
-        ):
-            file.write_batch(batch)
-        self._shards.append(shard)
+        self._staging.write(to_arrow(arrays))
         self._row_count += len(arrays)
         self._user_count += int(np.count_nonzero(np.diff(arrays.user_keys))) + (len(arrays) > 0)
 
@@ -82,25 +69,15 @@ class DatasetWriter:
         statistics = dict(zip(self._names, self._statistics.result(), strict=True))
         made = manifest(
             Written(
-                tuple(self._shards),
+                self._staging.shards,
                 self._row_count,
                 self._user_count,
                 self._hash.hexdigest(),
                 statistics,
             )
         )
-        (self._partial / MANIFEST_FILE).write_text(to_json(made), encoding="utf-8")
-        appear(self._partial, self._folder)
+        self._staging.finish(made)
         return made
-
-
-def appear(partial: Path, folder: Path) -> None:
-    """Let a folder that is written stand under its name, in the place of one that was there."""
-    for path in partial.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
 
 
 class Written:
