@@ -18,12 +18,15 @@ LEAST_SIDE = 128
 def multiplies(x: jax.Array, weight: jax.Array) -> bool:
     """Whether the kernel is there and made for these: float32 matrices, and not small ones.
 
+    Never where the number of rows is left open, as in a program to be exported: it runs anywhere.
+
     Args:
         x: [row, depth].
         weight: [depth, column].
     """
     return (
-        x.dtype == weight.dtype == jnp.float32
+        isinstance(x.shape[0], int)
+        and x.dtype == weight.dtype == jnp.float32
         and x.shape[0] * weight.size >= LEAST_WORK
         and min(weight.shape) >= LEAST_SIDE
         and jax.default_backend() == "cpu"

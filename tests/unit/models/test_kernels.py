@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -110,6 +111,13 @@ def lenet_program(*, is_training):
 def test_training_calls_the_kernel_and_what_is_exported_does_not():
     assert "oriel_convolve_and_pool" in lenet_program(is_training=True)
     assert "oriel_convolve_and_pool" not in lenet_program(is_training=False)
+
+
+def test_a_product_of_any_number_of_rows_is_left_to_jax():
+    (rows,) = jax.export.symbolic_shape("b")
+    shape = jax.ShapeDtypeStruct
+    block, weight = shape((rows, 256), jnp.float32), shape((256, 256), jnp.float32)
+    assert not kernels.multiplies(block, weight)
 
 
 def test_the_environment_turns_kernels_off():
