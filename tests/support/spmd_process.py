@@ -38,8 +38,8 @@ PLAIN = replace(PRECISE, precision="float32", optimizer=OptimizerConfig("sgd", 1
 LAMB = replace(PRECISE, optimizer=OptimizerConfig("lamb", 1e-2, clip_norm=0.1))
 STEPS, FEW_STEPS = 200, 3
 
-# What processes exchange does not know of models: one with states, one with a loop, one plain.
-ACROSS_PROCESSES = ["mlp", "gru", "resnet50"]
+# For what is not a matter of the model, such as who exchanges: plain, with a loop, with states.
+SOME = ["mlp", "gru", "resnet50"]
 
 FIT = FitConfig(batch_size=24, micro_batches=6, epochs=3, precision="float64")
 FIT_LAYERS = MlpConfig(width=8, blocks=1).build(table(6), HEADS)
@@ -101,8 +101,8 @@ def virtual(references):
     two, four = (Mesh(np.array(jax.devices()[:n]), ("data",)) for n in (2, 4))
     models = list(registered())
     compare("float64", PRECISE, STEPS, [[("sharded", four)]], references, models)
-    ways = [[("fused", four)], [("sharded", two)]]
-    compare("float32", PLAIN, FEW_STEPS, ways, references, models)
+    compare("float32", PLAIN, FEW_STEPS, [[("fused", four)]], references, models)
+    compare("halves", PLAIN, FEW_STEPS, [[("sharded", two)]], references, SOME)
     ways = [[("fused", four)], [("sharded", two), ("sharded", four)]]
     compare("lamb", LAMB, STEPS, ways, references, ["mlp"])
 
@@ -110,7 +110,7 @@ def virtual(references):
 def group(coordinator, processes, number, references):
     join_group(coordinator, int(processes), int(number))
     ways = [[("fused", data_mesh())]]
-    compare("group", PRECISE, STEPS, ways, references, ACROSS_PROCESSES)
+    compare("group", PRECISE, STEPS, ways, references, SOME)
 
 
 def stop_before(step):
