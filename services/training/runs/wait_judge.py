@@ -22,12 +22,15 @@ from services.training.evaluation.waits import (
 )
 from services.training.runs.linear import splits
 from services.training.runs.returning import said
-from services.training.runs.rows import NumpyArray
+from services.training.runs.rows import NumpyArray, thin
 from services.training.runs.scaling import fit_scaling, scale_rows
 from services.training.runs.wait_answer import predict_waits
 from services.training.runs.wait_curve import LEVELS, PARTS, parts_of
 from services.training.runs.wait_members import FittedWaits
 from services.training.runs.wait_rows import WaitRows
+
+_MOST_ROWS = 40_000
+"""Rows a regression is fitted to; more are thinned, as for members."""
 
 _RECENCY, _ORDERS, _GAP = "recency_days", "orders_ever", "gap_mean_days"
 
@@ -134,10 +137,10 @@ def _baselines(
 def _logistic(train: WaitRows, test: WaitRows, parts: NumpyArray, horizon_days: int) -> NumpyArray:
     """Logistic regression on whether it happens, spread over the horizon as in training."""
     scaling = fit_scaling(train.rows.features, train.rows.steps)
+    kept, _ = thin(np.ones(len(train), np.float32), train.rows.user_keys, _MOST_ROWS)
+    rows = train.rows.where(kept)
     model = fit_logistic(
-        scale_rows(train.rows.features, scaling),
-        train.rows.is_active,
-        splits(train.rows, horizon_days),
+        scale_rows(rows.features, scaling), rows.is_active, splits(rows, horizon_days)
     )
     happens = model.probabilities(scale_rows(test.rows.features, scaling))
     happened = parts[parts < PARTS]
