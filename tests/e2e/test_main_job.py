@@ -21,7 +21,7 @@ def oriel(*arguments):
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=560,
     )
     return done.returncode, done.stdout, done.stderr
 
