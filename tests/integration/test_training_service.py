@@ -225,6 +225,14 @@ def refusing(tmp_path_factory, folder):
             "PLACEMENT_INVALID",
         ),
         (
+            {
+                "prediction_files": [FILES[0].replace("kind: churn", "kind: next_order")],
+                "placement": pb.Placement(worker_count=1, server_count=1),
+            },
+            InvalidArgumentError,
+            "PLACEMENT_INVALID",
+        ),
+        (
             {"prediction_files": [FILES[0].replace("churn_90d", "other")]},
             InvalidArgumentError,
             "DATASET_FOR_OTHER_PREDICTIONS",

@@ -5,7 +5,7 @@ import pytest
 
 from services.training.adapters.messages import outline_message
 from services.training.adapters.questions import config_of, names_of
-from services.training.runs.config import RunConfig
+from services.training.runs.config import RunConfig, from_yaml, to_yaml
 from services.training.runs.image_config import ImageRunConfig
 from services.training.runs.outline import outline
 from shared.config.images import Augment
@@ -17,6 +17,7 @@ from tests.support import pictures
 from tests.unit.training import shop
 
 CHURN, MNIST = shipped_text("churn_90d"), shipped_text("mnist")
+NEXT_ORDER = shipped_text("next_order")
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +80,20 @@ def test_a_file_about_images_becomes_a_config_that_names_no_folder():
     assert names_of([MNIST]) == ["mnist"]
 
 
+def test_a_file_about_the_next_order_becomes_a_config_that_waits_for_it(users):
+    config = config_of([NEXT_ORDER], 5, RunConfig(members=2))
+    assert (config.awaited, config.seed) == ("order", 5)
+    assert from_yaml(to_yaml(config)) == config
+    parameters = outline(users, config).layers[-1].layout.parameters
+    assert "hazard/bias" in [parameter.name for parameter in parameters]
+
+
 @pytest.mark.parametrize(
     ("files", "seed", "error", "message"),
     [
         ([MNIST, CHURN], 0, InvalidArgumentError, "stands alone; start a run for each"),
         ([MNIST], -1, InvalidArgumentError, "seed -1"),
+        ([CHURN, NEXT_ORDER], 0, InvalidArgumentError, "ask for different things"),
         ([MNIST.replace("lenet5", "lenet7")], 0, NotFoundError, "use 'lenet5'"),
         ([MNIST.replace("lenet5", "lenet5, filter: [1]")], 0, InvalidArgumentError, "'filters'"),
     ],
