@@ -1,6 +1,5 @@
 """Predictions in the warehouse, and as a file for those who read them all."""
 
-import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow as pa
 from services.inference.domain.persons import UNKNOWN
 from services.inference.domain.prediction import Keys
 from services.inference.domain.snapshot import FeatureSnapshot
+from services.inference.usecases.answer_file import whole_file
 from services.inference.usecases.batch import PREDICTIONS
 from shared.warehouse import Warehouse
 
@@ -37,19 +37,13 @@ class PredictionTable:
 
     def export(self, model_version: str, snapshot: FeatureSnapshot, path: Path) -> int:
         """Write what was said of a snapshot's users, ordered by user; return how many."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
         count = 0
-        with partial.open("wb") as file:
-            with pa.ipc.new_file(file, PREDICTIONS) as writer:
-                for batch in self._said(model_version, snapshot.as_of):
-                    keys = np.asarray(batch.column("user_key"), np.uint64)
-                    rows = batch.filter(pa.array(snapshot.slots(keys) != UNKNOWN))
-                    writer.write_table(pa.Table.from_batches([rows]).cast(PREDICTIONS))
-                    count += rows.num_rows
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with whole_file(path, PREDICTIONS) as file:
+            for batch in self._said(model_version, snapshot.as_of):
+                keys = np.asarray(batch.column("user_key"), np.uint64)
+                rows = batch.filter(pa.array(snapshot.slots(keys) != UNKNOWN))
+                file.write_table(pa.Table.from_batches([rows]).cast(PREDICTIONS))
+                count += rows.num_rows
         return count
 
     def _said(self, model_version: str, as_of: datetime) -> Iterator[pa.RecordBatch]:

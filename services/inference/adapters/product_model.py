@@ -1,11 +1,9 @@
 """Runs a published version that scores candidate products."""
 
-import jax.numpy as jnp
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
 
-from services.inference.adapters.program import Program, Row
+from services.inference.adapters.program import Program, Row, weights_of
 from shared.dataset.products import ProductManifest, ProductRows
 from shared.errors import FailedPreconditionError
 from shared.registry import ModelVersion
@@ -28,16 +26,12 @@ class ProductModel:
         self._name = version.name
         self._features = tuple(version.manifest["features"])
         self._count = int(version.manifest["candidate_count"])
-        weights = {
-            name: jnp.asarray(weight)
-            for name, weight in safetensors.numpy.load(version.read("weights.safetensors")).items()
-        }
         rows = [
             Row((self._count, len(self._features)), np.float32),
             Row((self._count,), np.bool_),
         ]
         outputs = {ANY: (self._count,), NEW: (self._count,)}
-        self._program = Program(version, "predict.jaxexport", weights, rows, outputs)
+        self._program = Program(version, "predict.jaxexport", weights_of(version), rows, outputs)
         self._program.prepare(BUCKET)
 
     def require_fit(self, dataset: ProductManifest) -> None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import safetensors.numpy
 from jax import export
 from numpy.typing import NDArray
 
@@ -103,6 +105,12 @@ class Program:
                 version=version.name,
                 mistakes="; ".join(mistakes),
             )
+
+
+def weights_of(version: ModelVersion) -> Weights:
+    """The weights of a version, on the device."""
+    loaded = safetensors.numpy.load(version.read("weights.safetensors"))
+    return {name: jnp.asarray(weight) for name, weight in loaded.items()}
 
 
 def _deserialised(version: ModelVersion, file: str) -> export.Exported:

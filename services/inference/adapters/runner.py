@@ -1,10 +1,8 @@
 """Runs a published version: weights and programs from the registry, no model code."""
 
-import jax.numpy as jnp
 import numpy as np
-import safetensors.numpy
 
-from services.inference.adapters.program import Program, Row
+from services.inference.adapters.program import Program, Row, weights_of
 from services.inference.domain.prediction import (
     Attribution,
     Flags,
@@ -40,10 +38,7 @@ class ModelRunner:
     def __init__(self, version: ModelVersion, buckets: tuple[int, ...] = BUCKETS) -> None:
         _require_users(version)
         self.facts = ModelFacts.of(version.name, version.manifest)
-        weights = {
-            name: jnp.asarray(weight)
-            for name, weight in safetensors.numpy.load(version.read("weights.safetensors")).items()
-        }
+        weights = weights_of(version)
         width = len(self.facts.features)
         features = Row((width,), np.float32)
         eligible = Row((), np.bool_)

@@ -1,10 +1,8 @@
 """Runs a published version that says when something happens."""
 
-import jax.numpy as jnp
 import numpy as np
-import safetensors.numpy
 
-from services.inference.adapters.program import Program, Row
+from services.inference.adapters.program import Program, Row, weights_of
 from services.inference.domain.prediction import Flags, Floats
 from services.inference.usecases.wait_batch import Waits
 from shared.errors import FailedPreconditionError
@@ -29,15 +27,11 @@ class WaitModel:
         self._name = version.name
         self._features = tuple(manifest["features"])
         self._set = str(manifest["feature_set_version"])
-        weights = {
-            name: jnp.asarray(weight)
-            for name, weight in safetensors.numpy.load(version.read("weights.safetensors")).items()
-        }
         parts = int(manifest["signature"]["predict"]["outputs"][_CHANCES]["shape"][1])
         self._program = Program(
             version,
             "predict.jaxexport",
-            weights,
+            weights_of(version),
             [Row((len(self._features),), np.float32), Row((), np.bool_)],
             {_CHANCES: (parts,), _LOW: (), _DAYS: (), _HIGH: ()},
         )

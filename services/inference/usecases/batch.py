@@ -17,6 +17,7 @@ from services.inference.domain.prediction import ModelFacts, Outputs, Reason
 from services.inference.domain.reasons import Wording, ineligible_reason, strongest
 from services.inference.domain.scoring import percentiles, prediction_ids
 from services.inference.domain.snapshot import FeatureSnapshot, check_fits
+from services.inference.usecases.answer_file import answer_path
 from services.inference.usecases.ports import Datasets, Model, Models, PredictionLog
 from shared.jobs import JobContext
 
@@ -86,7 +87,7 @@ class BatchPredictor:
         self._log_missing(model, snapshot, outputs, context)
         user_count = len(snapshot.user_keys)
         context.progress(user_count, user_count, "users", "writing the file")
-        path = self._folder / _file_name(model.facts.name, dataset)
+        path = answer_path(self._folder, model.facts.name, dataset)
         written = self._log.export(model.facts.name, snapshot, path)
         if written != user_count:
             raise RuntimeError(f"{written} predictions logged for {user_count} users")
@@ -191,7 +192,3 @@ def _json(reasons: tuple[Reason, ...]) -> str:
             for reason in reasons
         ]
     ).decode()
-
-
-def _file_name(model_version: str, dataset: str) -> str:
-    return "-".join([*model_version.split("/")[1::2], dataset.rpartition("/")[2]]) + ".arrow"

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from services.inference.usecases.answer_file import answer_path, whole_file
 from shared.dataset.products import NONE, ProductDatasetReader, ProductManifest, ProductRows
 from shared.jobs import JobContext
 
@@ -55,18 +56,14 @@ class ProductBatchPredictor:
         manifest = reader.manifest
         model.require_fit(manifest)
         context.update(as_of=manifest.as_ofs[0].isoformat())
-        parts = [model_version.split("/")[1], model_version.split("/")[3], dataset.split("/")[1]]
-        path = self._folder / ("-".join(parts) + ".arrow")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
+        path = answer_path(self._folder, model_version, dataset)
         done = 0
-        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as file:
+        with whole_file(path, SCHEMA) as file:
             for rows in reader.blocks():
                 context.raise_if_cancelled()
                 file.write_batch(_named(rows, *model.scores(rows), manifest.products))
                 done += len(rows)
                 context.progress(done, manifest.row_count, "users", "ranking products")
-        partial.replace(path)
         return {"uri": str(path), "prediction_count": done}
 
 

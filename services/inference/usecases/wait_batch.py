@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from services.inference.domain.prediction import Flags, Floats
 from services.inference.domain.snapshot import FeatureSnapshot
+from services.inference.usecases.answer_file import answer_path, whole_file
 from shared.jobs import JobContext
 
 SCHEMA = pa.schema(
@@ -87,12 +88,8 @@ class WaitBatchPredictor:
             schema=SCHEMA,
         )
         context.raise_if_cancelled()
-        parts = [model_version.split("/")[1], model_version.split("/")[3], dataset.split("/")[1]]
-        path = self._folder / ("-".join(parts) + ".arrow")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as file:
+        path = answer_path(self._folder, model_version, dataset)
+        with whole_file(path, SCHEMA) as file:
             file.write_table(table)
-        partial.replace(path)
         context.progress(count, count, "users", "done")
         return {"uri": str(path), "prediction_count": count}
