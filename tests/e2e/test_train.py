@@ -15,6 +15,7 @@ from pipelines.simulator import simulate
 from services.training import main as training
 from services.training.runs.config import RunConfig
 from tests.support import pictures
+from tests.support.quick_compiler import QUICK_COMPILER
 
 QUICK = RunConfig(members=2, epochs=3, bootstrap_samples=20)
 CACHE = (
@@ -31,6 +32,7 @@ def quick_and_clean():
     with pytest.MonkeyPatch.context() as patch:
         settings = partial(training.TrainingSettings, run=QUICK)
         patch.setattr(training, "TrainingSettings", settings)
+        patch.setenv("XLA_FLAGS", QUICK_COMPILER)  # of workers: what is asked of them is little
         yield
     for name, value in before.items():
         jax.config.update(name, value)
