@@ -180,14 +180,15 @@ def member_outputs(
 
 def _members(network: Network, weights: Weights, inputs: Array) -> dict[str, Array]:
     run = member_outputs(network.layers, weights["spend/scale"])
-    outputs = [run(_member(weights, number), inputs) for number in range(network.members)]
+    outputs = [run(member_weights(weights, number), inputs) for number in range(network.members)]
     return {
         name: sum((one[name] for one in outputs[1:]), outputs[0][name]) / network.members
         for name in outputs[0]
     }
 
 
-def _member(weights: Weights, number: int) -> Weights:
+def member_weights(weights: Mapping[str, Any], number: int) -> Weights:
+    """What `pack` took from one member, under the names that its network knows."""
     prefix = f"member{number}/"
     return {
         name.removeprefix(prefix): value

@@ -10,7 +10,7 @@ import numpy as np
 
 from services.training.engine import predict_fn
 from services.training.models import LayerList
-from services.training.runs.answer import blend
+from services.training.runs.answer import blend, member_weights
 from services.training.runs.returning import Returning, said
 from services.training.runs.rows import NumpyArray
 from services.training.runs.scaling import Scaling, scale
@@ -96,7 +96,7 @@ def predict_waits(network: WaitNetwork) -> Callable[[Weights, Array, Array], dic
         centre, spread = weights["scaling/centre"], weights["scaling/spread"]
         inputs = scale(features, centre, spread, network.flagged)
         each = [
-            run_member(_member(weights, number), weights["base/hazard"], inputs)
+            run_member(member_weights(weights, number), weights["base/hazard"], inputs)
             for number in range(network.members)
         ]
         deep = sum(each[1:], each[0]) / network.members
@@ -116,12 +116,3 @@ def predict_waits(network: WaitNetwork) -> Callable[[Weights, Array, Array], dic
         return {"chances": chances, **days}
 
     return run
-
-
-def _member(weights: Weights, number: int) -> Weights:
-    prefix = f"member{number}/"
-    return {
-        name.removeprefix(prefix): value
-        for name, value in weights.items()
-        if name.startswith(prefix)
-    }
