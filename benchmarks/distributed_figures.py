@@ -24,7 +24,7 @@ from benchmarks.machine import ROOT
 
 FOLDER = ROOT / "benchmarks" / "results"
 COUNTS = (10_000, 60_000, 150_000, 240_000, 480_000)
-WHOLE = (10_000, 60_000, 150_000)
+WHOLE = COUNTS
 """Of these one epoch is trained in whole."""
 
 NODES = (1, 2, 3, 4, 6, 8)

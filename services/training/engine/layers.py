@@ -1,7 +1,8 @@
 """What a layer list means as a whole: fresh weights, one forward pass, one pure function."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +23,14 @@ def state_key(layer_name: str) -> str:
     return f"{layer_name}/state"
 
 
-def init_weights(layers: LayerList, seed: int) -> Weights:
-    """Fresh weights; a layer's draw depends on the seed and its place alone."""
+def init_weights(
+    layers: LayerList, seed: int, learned: Mapping[str, Any] = MappingProxyType({})
+) -> Weights:
+    """Fresh weights; a layer's draw depends on the seed and its place alone.
+
+    Args:
+        learned: Vectors that an earlier fit has learned, which take the place of a draw.
+    """
     names = [layer.name for layer in layers]
     if len(set(names)) < len(names):
         raise ValueError(f"layer names must differ: {names}")
@@ -32,6 +39,10 @@ def init_weights(layers: LayerList, seed: int) -> Weights:
         weights[layer.name] = layer.init((seed, number))
         if layer.state.size:
             weights[state_key(layer.name)] = layer.init_state()
+    unknown = sorted(set(learned) - set(weights))
+    if unknown:
+        raise ValueError(f"no layer of this model is called {unknown[0]!r}")
+    weights |= learned
     placed: Weights = jax.device_put(weights)
     return placed
 

@@ -95,6 +95,7 @@ class Fitter:
         valid: Arrays,
         *,
         seed: int,
+        learned: Weights | None = None,
         on_epoch: Callable[[EpochReport], None] = lambda _: None,
         on_pace: Callable[[Pace], None] = lambda _: None,
         should_stop: Callable[[], bool] = lambda: False,
@@ -110,6 +111,7 @@ class Fitter:
             train: Rows to learn from.
             valid: Rows to stop on.
             seed: Of first weights, the order of rows and dropout.
+            learned: Vectors of some layers to start from instead of drawn ones.
             on_epoch: Hears every epoch, also those that a fit now gone on with had done before.
             on_pace: Hears about once a second how fast it goes.
             should_stop: Asked before every step.
@@ -126,7 +128,7 @@ class Fitter:
             size = fitting_batch_size(config, len(train))
             steps = len(plan_epoch(train, size, seed, 0)) * config.epochs
             programs = self._programs_for(rate_steps(config.optimizer, steps))
-            fitting = _Fit(programs, train, valid, config, seed, size, on_pace)
+            fitting = _Fit(programs, train, valid, config, seed, learned or {}, size, on_pace)
             return fitting.run(on_epoch, should_stop, checkpoints)
 
     def _programs_for(self, steps: int) -> "_Programs":
@@ -158,9 +160,9 @@ class _Programs:
         sums = self.lying.over_all_rows(evaluation(layers, objective, config))
         self.evaluate: Sums = Compiled(sums)
 
-    def start(self, seed: int) -> Standing:
+    def start(self, seed: int, learned: Weights) -> Standing:
         """Before the first step."""
-        weights = widen(init_weights(self._layers, seed), self._config)
+        weights = widen(init_weights(self._layers, seed, learned), self._config)
         best = jax.tree.map(jnp.copy, weights)  # the first step takes the buffers of the state
         return Standing(init_state(weights, self._transforms), best)
 
@@ -175,6 +177,7 @@ class _Fit:
         valid: Arrays,
         config: FitConfig,
         seed: int,
+        learned: Weights,
         size: int,
         on_pace: Callable[[Pace], None],
     ) -> None:
@@ -182,7 +185,7 @@ class _Fit:
         self._size = size
         self._runtime, self._lying = programs.runtime, programs.lying
         self._evaluate = programs.evaluate
-        self._start = programs.start(seed)
+        self._start = programs.start(seed, learned)
         self._on_pace = on_pace
 
     def run(

@@ -1,5 +1,6 @@
 """Model families: importing this package registers every one of them."""
 
+from services.training.models.autoencoder import AutoencoderConfig
 from services.training.models.candidates import CandidatesConfig
 from services.training.models.cnn import CnnConfig
 from services.training.models.dcn import DcnConfig
@@ -22,6 +23,7 @@ from services.training.models.registry import (
     Example,
     ModelConfig,
     parse_config,
+    reads_sequences,
     register,
     registered,
 )
@@ -31,6 +33,7 @@ from services.training.models.text import TextLstmConfig
 from services.training.models.transformer import TransformerConfig
 
 __all__ = [
+    "AutoencoderConfig",
     "CandidatesConfig",
     "CnnConfig",
     "DcnConfig",
@@ -52,6 +55,7 @@ __all__ = [
     "TextLstmConfig",
     "TransformerConfig",
     "parse_config",
+    "reads_sequences",
     "register",
     "registered",
     "sequence",

@@ -70,6 +70,11 @@ def parse_config(declaration: Mapping[str, Any]) -> ModelConfig:
     return _strict(_MODELS[name], values, f"model {name!r}")
 
 
+def reads_sequences(config: ModelConfig) -> bool:
+    """Whether a model reads a row's steps; others read its numbers alone."""
+    return any(field.name == "mask" for field in config.example().inputs.fields)
+
+
 Parsed = TypeVar("Parsed")
 
 
@@ -143,4 +148,11 @@ def _nearest(word: str, names: Mapping[str, Any]) -> str:
     return repr(close[0]) if close else "one of " + ", ".join(sorted(names))
 
 
-__all__ = ["Example", "ModelConfig", "parse_config", "register", "registered"]
+__all__ = [
+    "Example",
+    "ModelConfig",
+    "parse_config",
+    "reads_sequences",
+    "register",
+    "registered",
+]

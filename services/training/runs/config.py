@@ -15,13 +15,16 @@ from services.training.runs.table_config import TableRunConfig
 from shared.dataset.images import KIND as IMAGES
 from shared.dataset.products import KIND as PRODUCTS
 from shared.dataset.tables import KIND as TABLE
-from shared.errors import FailedPreconditionError
+from shared.errors import FailedPreconditionError, InvalidArgumentError
 
 FORMAT_VERSION = 1
+PRETRAINED = "pretrained"
+"""Key of a model in a prediction file that is about its fit and not its shape."""
 
 # For a few thousand rows of a few dozen features; a prediction file may say otherwise.
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "mlp": {"width": 32, "blocks": 2, "dropout": 0.3},
+    "autoencoder": {"pretrained": True},
     **{type: {"width": 32, "dropout": 0.3} for type in ("lstm", "gru", "cnn", "transformer")},
 }
 
@@ -63,7 +66,24 @@ class RunConfig:
 
     def model_config(self) -> ModelConfig:
         """The model's own config; raises DomainError when the mapping is wrong."""
-        return parse_config({**_DEFAULTS.get(str(self.model.get("type")), {}), **self.model})
+        values = dict(self._model)
+        is_pretrained = values.pop(PRETRAINED, False)
+        if not isinstance(is_pretrained, bool):
+            raise InvalidArgumentError(
+                f"model: {PRETRAINED} must be true or false, not {is_pretrained!r}",
+                reason="MODEL_VALUE_INVALID",
+                key=PRETRAINED,
+            )
+        return parse_config(values)
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether members start from what an encoder learned without any answer."""
+        return bool(self._model.get(PRETRAINED, False))
+
+    @property
+    def _model(self) -> Mapping[str, Any]:
+        return {**_DEFAULTS.get(str(self.model.get("type")), {}), **self.model}
 
     def fit_config(self, row_count: int) -> FitConfig:
         """How members are fitted to so many rows.

@@ -29,6 +29,7 @@ from services.training.runs.ensemble import Limits, ensemble_rows
 from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.leaks import require_apart
 from services.training.runs.linear import fit_linear
+from services.training.runs.pretraining import pretrained
 from services.training.runs.returning import fit_returning
 from services.training.runs.rows import DAY, NumpyArray, Rows, ages_weight
 from services.training.runs.scaling import Scaling, scale_rows
@@ -100,6 +101,7 @@ def fit_members(
                 train,
                 valid,
                 seed=made.seed(number),
+                learned=pretrained(made, number),
                 on_epoch=hear,
                 on_pace=on_pace,
                 checkpoints=checkpoints,

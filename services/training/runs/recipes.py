@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from services.training.runs.folder import RunFolder
 from services.training.runs.image_answer import objective
 from services.training.runs.image_config import ImageRunConfig, image_layers
 from services.training.runs.image_rows import as_arrays
+from services.training.runs.pretraining import pretrained
 from services.training.runs.rows import read_rows
 from shared.dataset import DatasetReader
 from shared.dataset.images import ImageDatasetReader
@@ -57,7 +59,13 @@ def fit_of_run(run: str, name: str) -> Material:
         train, valid = as_arrays(reader.part("train"), reader.part("validation"), config)
         return Material(layers, objective, train, valid)
     rows, member = _member(DatasetReader(order.dataset_folder), name, config)
-    return Material(rows.layers, heads.objective, rows.train(member), rows.valid(member))
+    return Material(
+        rows.layers,
+        heads.objective,
+        rows.train(member),
+        rows.valid(member),
+        partial(pretrained, rows, member),
+    )
 
 
 RECIPES: Mapping[str, Recipe] = {FIT_OF_RUN: fit_of_run}

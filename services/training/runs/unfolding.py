@@ -11,6 +11,7 @@ from services.training.models import (
     LayerList,
     ModelConfig,
     Step,
+    reads_sequences,
     sequence,
     table,
 )
@@ -41,8 +42,11 @@ class Columns:
 def network_layers(
     model: ModelConfig, scaling: Scaling, steps: Steps, heads: tuple[HeadSpec, ...] = HEADS
 ) -> LayerList:
-    """The layers of a network over the matrix of scaled columns."""
-    if not steps:
+    """The layers of a network over the matrix of scaled columns.
+
+    A model that reads no sequences is given the columns of the steps as any others.
+    """
+    if not steps or not reads_sequences(model):
         return model.build(table(scaling.width), heads)
     columns = columns_of(steps, scaling)
     return over_columns(model.build(columns.inputs, heads), columns)

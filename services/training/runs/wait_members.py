@@ -18,6 +18,7 @@ from services.training.runs.ensemble import EnsembleRows, ensemble_rows
 from services.training.runs.kept import Fits
 from services.training.runs.leaks import require_apart
 from services.training.runs.linear import fit_linear
+from services.training.runs.pretraining import pretrained
 from services.training.runs.returning import Returning, fit_returning, said
 from services.training.runs.rows import NumpyArray, ages_weight, thin
 from services.training.runs.timing import Sample
@@ -85,6 +86,7 @@ def fit_waits(
                 train,
                 valid,
                 seed=made.seed(number),
+                learned=pretrained(made, number),
                 on_epoch=hear,
                 on_pace=on_pace,
                 checkpoints=checkpoints,

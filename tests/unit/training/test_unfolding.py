@@ -4,10 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from services.training.engine import init_weights, predict_fn
-from services.training.models import GruConfig, HeadSpec
+from services.training.models import GruConfig, HeadSpec, MlpConfig
 from services.training.models.layer import Layout, stateless
 from services.training.runs.scaling import fit_scaling, scale_rows
-from services.training.runs.unfolding import columns_of, over_columns
+from services.training.runs.unfolding import columns_of, network_layers, over_columns
 
 STEPS = ((3, 4), (1, 2))
 ROWS = np.array(
@@ -49,4 +49,14 @@ def test_all_columns_reach_a_sequence_model():
     plain = predict(weights, {"features": jnp.zeros((1, 8))})["kind"]
     for column in range(8):
         moved = predict(weights, {"features": jnp.zeros((1, 8)).at[0, column].set(1.0)})["kind"]
+        assert abs(float(moved[0, 0] - plain[0, 0])) > 1e-4, column
+
+
+def test_a_model_of_plain_rows_reads_the_columns_of_steps_too():
+    layers = network_layers(MlpConfig(width=4), fit_scaling(ROWS, STEPS), STEPS)
+    weights = {name: flat + 0.1 for name, flat in init_weights(layers, 0).items()}
+    predict = predict_fn(layers)
+    plain = predict(weights, {"features": jnp.zeros((1, 8))})["active"]
+    for column in range(8):
+        moved = predict(weights, {"features": jnp.zeros((1, 8)).at[0, column].set(1.0)})["active"]
         assert abs(float(moved[0, 0] - plain[0, 0])) > 1e-4, column

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from services.training.engine.fitting import FitConfig, Objective
-from services.training.engine.layers import init_weights
+from services.training.engine.layers import Weights, init_weights
 from services.training.engine.local import fitting_batch_size, numbers, widen
 from services.training.engine.optimizers import optimizers
 from services.training.engine.ps.partition import Segment, Vector, partition, vectors_of
@@ -56,6 +56,7 @@ class Job:
     Args:
         rows: To train on.
         valid: To stop on; without, all epochs are done.
+        learned: Vectors to start from instead of drawn ones.
     """
 
     layers: LayerList
@@ -65,6 +66,7 @@ class Job:
     seed: int
     sharing: Sharing = Sharing()
     valid: Arrays | None = None
+    learned: Callable[[], Weights] = dict
 
     def __post_init__(self) -> None:
         """Refuse to round what is asked for as a proof of exactness."""
@@ -118,7 +120,7 @@ class Job:
     def start(self) -> Standing:
         """Before the first step."""
         with numbers(self.config):
-            weights = widen(init_weights(self.layers, self.seed), self.config)
+            weights = widen(init_weights(self.layers, self.seed, self.learned()), self.config)
             transforms = optimizers(self.config.optimizer, self.layers, self.total_steps)
             state: TrainState = jax.tree.map(jnp.asarray, init_state(weights, transforms))
             return Standing(state, state.weights)

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from services.training.engine.fitting import FitConfig, Objective
+from services.training.engine.layers import Weights
 from services.training.engine.optimizers import OptimizerConfig
 from services.training.engine.ps.job import Build, Job, Order, Sharing
 from services.training.engine.ps.schedule import Schedule
@@ -17,12 +18,16 @@ from shared.errors import InvalidArgumentError
 
 @dataclass(frozen=True)
 class Material:
-    """What a recipe makes: a model, its loss, rows to train it on and perhaps rows to stop on."""
+    """What a recipe makes: a model, its loss, rows to train it on and perhaps rows to stop on.
+
+    `learned` gives vectors to start from instead of drawn ones; only who begins the fit asks.
+    """
 
     layers: LayerList
     objective: Objective
     rows: Arrays
     valid: Arrays | None = None
+    learned: Callable[[], Weights] = dict
 
 
 Recipe = Callable[..., Material]
@@ -62,6 +67,7 @@ def order_builder(recipes: Mapping[str, Recipe]) -> Build:
             int(order.get("seed", 0)),
             _made(Sharing, sharing, "sharing"),
             material.valid,
+            material.learned,
         )
 
     return build
