@@ -22,6 +22,9 @@ ATTRIBUTE_FILE = "attribute.jaxexport"
 WEIGHTS_FILE = "weights.safetensors"
 PLATFORMS = ("cpu", "cuda")
 
+EMBEDDING_WIDTH = 16
+"""Numbers of an embedding: the directions in which customers differ most."""
+
 GOOD_COMPLETENESS_ERROR = 2e-5
 """On a sample, contributions should add up within this, so that all rows do within 1e-4; more nodes
 are taken until they do."""
@@ -95,6 +98,10 @@ def signature(feature_count: int) -> Mapping[str, Any]:
                 "logit": column,
                 "baseline_logit": {"dtype": "float32", "shape": []},
             },
+        },
+        "embed": {
+            "inputs": {"features": block},
+            "outputs": {"embedding": {"dtype": "float32", "shape": ["b", EMBEDDING_WIDTH]}},
         },
     }
 
