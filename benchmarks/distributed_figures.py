@@ -5,6 +5,7 @@ Of more than two nodes the acceleration is simulated, from what one node's work 
 
 import json
 import math
+import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from benchmarks.distributed_rounds import Entry, in_turns, medians
 from benchmarks.distributed_simulation import LayerCost, Network, NodeCost, step_seconds
 from benchmarks.images import image_set
 from benchmarks.machine import ROOT
+from benchmarks.training_rounds import Answer
 
 FOLDER = ROOT / "benchmarks" / "results"
 COUNTS = (10_000, 60_000, 150_000, 240_000, 480_000)
@@ -62,7 +64,7 @@ def measured(name: str) -> dict[str, Any]:
     )
     calibration = json.loads(said.stdout.partition("answer")[2])
     found = {"rounds": rounds, "calibration": calibration}
-    two, expected = medians(rounds)["2 nodes"], simulated(found, 2, Network(1e12))
+    two, expected = usual_steps(rounds)["2 nodes"], simulated(found, 2, Network(1e12))
     print(f"{name}: 2 nodes take {two:.4f} s, simulated {expected:.4f} s", flush=True)
     return found
 
@@ -76,6 +78,14 @@ def order(name: str, nodes: int) -> dict[str, Any]:
     return {**made, "fit": fit, "sharing": sharing}
 
 
+def usual_steps(rounds: Mapping[str, Sequence[Answer]]) -> dict[str, float]:
+    """Median seconds of a step over all rounds; the calibration has medians of single calls."""
+    return {
+        name: statistics.median(step for answer in answers for step in answer["step_seconds"])
+        for name, answers in rounds.items()
+    }
+
+
 def simulated(found: Mapping[str, Any], nodes: int, network: Network) -> float:
     """Seconds of a step of so many nodes over links of that kind.
 
@@ -86,7 +96,7 @@ def simulated(found: Mapping[str, Any], nodes: int, network: Network) -> float:
     half = max(made["byte_seconds"], 0.0) / 2
     cost = NodeCost(half, half, made["update_seconds_a_byte"])
     alone = step_seconds(layers, 1, cost, network)
-    rest = max(medians(found["rounds"])["1 nodes"] - alone, 0.0)
+    rest = max(usual_steps(found["rounds"])["1 nodes"] - alone, 0.0)
     whole = NodeCost(half, half, made["update_seconds_a_byte"], rest)
     link = Network(network.bytes_a_second, made["message_seconds"])
     return step_seconds(layers, nodes, whole, link)
@@ -94,12 +104,12 @@ def simulated(found: Mapping[str, Any], nodes: int, network: Network) -> float:
 
 def check(found: Mapping[str, Any]) -> float:
     """The simulated step of two nodes over the measured one, without a limit to the network."""
-    return simulated(found, 2, Network(1e12)) / medians(found["rounds"])["2 nodes"]
+    return simulated(found, 2, Network(1e12)) / usual_steps(found["rounds"])["2 nodes"]
 
 
 def accelerations(found: Mapping[str, Any]) -> list[tuple[str, int, float]]:
     """(how it was found, nodes, rows a second over those of one node)."""
-    steps = medians(found["rounds"])
+    steps = usual_steps(found["rounds"])
     one = steps["1 nodes"]
     points = [("measured", count, count * one / steps[f"{count} nodes"]) for count in (1, 2)]
     for count in NODES:
