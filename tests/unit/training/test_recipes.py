@@ -5,12 +5,15 @@ import pytest
 
 from services.training.engine import FitConfig, Fitter
 from services.training.engine.ps.orders import order_builder
+from services.training.runs.ensemble import limits_of
 from services.training.runs.folder import Order, RunFolder
 from services.training.runs.kept import FreshFits
+from services.training.runs.members import fit_members
 from services.training.runs.recipes import RECIPES, order_of, parts_for
-from services.training.runs.run import run_training
+from services.training.runs.rows import read_rows
+from services.training.runs.run import FINAL
 from tests.unit.training import shop
-from tests.unit.training.conftest import SMALL, Heard
+from tests.unit.training.conftest import SMALL
 
 
 class Noted(FreshFits):
@@ -25,9 +28,15 @@ class Noted(FreshFits):
 
 
 def test_a_fit_made_from_its_order_gives_the_bits_of_the_run(reader, tmp_path):
-    noted = Noted()
-    run_training(reader, "customers", SMALL, Heard(), noted)
-    assert sorted(noted.results) == ["evaluation-0", "evaluation-1", "final-0", "final-1"]
+    noted, fold = Noted(), reader.manifest.fold(FINAL)
+    fit_members(
+        read_rows(reader, fold.train_as_ofs),
+        limits_of(fold),
+        SMALL,
+        horizon_days=reader.manifest.horizon_days,
+        fits=noted,
+        name=FINAL,
+    )
     folder = RunFolder(tmp_path / "run")
     shop.write(tmp_path / "shop")
     folder.prepare(Order("customers", str(tmp_path / "shop"), "hash"), SMALL)
