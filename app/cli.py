@@ -8,6 +8,7 @@ from types import FrameType
 
 import click
 
+from app.commands.compare import compare
 from app.commands.events import ingest, rejects, replay
 from app.commands.mapping import mappings
 from app.commands.place import Place
@@ -65,6 +66,7 @@ for command in (
     run,
     train,
     runs,
+    compare,
     predict,
     up,
     doctor,

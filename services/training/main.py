@@ -43,7 +43,7 @@ def build(
     training = Training(home.runs_path, supervisor or Supervisor(), registry)
     jobs = JobStore(home.jobs_path("training"), "trainingRuns")
     datasets = FinishedDatasets(channel, feature_pb2.DATASET_PURPOSE_TRAINING)
-    servicer = TrainingServicer(datasets, training, jobs, settings.run)
+    servicer = TrainingServicer(datasets, training, jobs, settings.run, registry)
     full_name = pb.DESCRIPTOR.services_by_name["TrainingService"].full_name
     return Service(
         full_name,

@@ -6,9 +6,10 @@ import grpc
 
 from oriel.training.v1 import training_pb2 as pb
 from oriel.training.v1 import training_pb2_grpc as rpc
-from services.training.adapters.messages import outline_message, run_message
+from services.training.adapters.messages import comparison_message, outline_message, run_message
 from services.training.adapters.questions import config_of, names_of
 from services.training.adapters.training import Training
+from services.training.runs.comparing import compare
 from services.training.runs.config import RunConfig
 from services.training.runs.folder import Order
 from services.training.runs.outline import outline
@@ -17,6 +18,7 @@ from services.training.runs.table_config import TableRunConfig
 from shared.dataset.finished import FinishedDatasets
 from shared.errors import InvalidArgumentError
 from shared.jobs import JobStore
+from shared.registry import ModelRegistry
 
 MOST_NODES = 64
 """Processes of one kind in a group on one machine."""
@@ -30,13 +32,19 @@ class TrainingServicer(rpc.TrainingServiceServicer):
         training: Carries out runs.
         jobs: Remembers runs.
         usual: Choices of a run that a request does not make.
+        models: Where versions are found.
     """
 
     def __init__(
-        self, datasets: FinishedDatasets, training: Training, jobs: JobStore, usual: RunConfig
+        self,
+        datasets: FinishedDatasets,
+        training: Training,
+        jobs: JobStore,
+        usual: RunConfig,
+        models: ModelRegistry,
     ) -> None:
         self._datasets, self._training, self._jobs = datasets, training, jobs
-        self._usual = usual
+        self._usual, self._models = usual, models
 
     def ExplainTrainingRun(
         self, request: pb.ExplainTrainingRunRequest, _context: grpc.ServicerContext
@@ -105,6 +113,13 @@ class TrainingServicer(rpc.TrainingServiceServicer):
         """Stream a run until it has ended."""
         for job in self._jobs.watch(request.name):
             yield pb.WatchTrainingRunResponse(training_run=run_message(job))
+
+    def CompareModelVersions(
+        self, request: pb.CompareModelVersionsRequest, _context: grpc.ServicerContext
+    ) -> pb.CompareModelVersionsResponse:
+        """Set two versions of one question side by side."""
+        first, second = (self._models.get(each) for each in (request.first, request.second))
+        return comparison_message(first.name, second.name, compare(first, second))
 
 
 def _model(name: str) -> str:

@@ -152,6 +152,14 @@ def test_runs_lists_the_run_and_shows_where_its_time_goes(trained, home):
     assert "convolution0" in shown
 
 
+def test_a_run_is_compared_with_a_version(trained, home):
+    (row,) = [line for line in oriel("--home", home, "runs").splitlines() if " bars " in line]
+    told = oriel("--home", home, "compare", row.split()[0], "bars/1")
+    assert "rows judged by both  60" in told
+    assert "+0.0000 to +0.0000" in told
+    assert "nothing differs in configuration or data" in told
+
+
 @pytest.mark.slow
 def test_parameter_servers_train_another_version_as_good(trained, home, data):
     placed = train(home, data, "--runtime", "ps", "--workers", "2", "--servers", "1")

@@ -1,6 +1,7 @@
 """Training runs as messages."""
 
 from oriel.training.v1 import training_pb2 as pb
+from services.training.runs.comparing import Comparison, Pair
 from services.training.runs.outline import Outline
 from shared.jobs import Job
 from shared.jobs.messages import progress_message, state_message, status_message, time_message
@@ -40,3 +41,45 @@ def outline_message(found: Outline) -> pb.ExplainTrainingRunResponse:
         ],
         member_count=found.members,
     )
+
+
+def comparison_message(
+    first: str, second: str, found: Comparison
+) -> pb.CompareModelVersionsResponse:
+    """Return two versions, named, side by side."""
+    return pb.CompareModelVersionsResponse(
+        first=first,
+        second=second,
+        metrics=[_pair_message(pair) for pair in found.pairs],
+        row_count=found.row_count,
+        unpaired_reason=found.unpaired,
+        settings=[
+            pb.SettingPair(setting=name, first=one, second=other)
+            for name, one, other in found.settings
+        ],
+    )
+
+
+def _pair_message(pair: Pair) -> pb.MetricPair:
+    difference = pair.difference and pb.MetricDifference(
+        value=pair.difference.value,
+        low=pair.difference.low,
+        high=pair.difference.high,
+        verdict=_VERDICTS[pair.verdict],
+    )
+    return pb.MetricPair(
+        metric=pair.metric,
+        first=pair.first.value,
+        second=pair.second.value,
+        first_error=pair.first.standard_error,
+        second_error=pair.second.standard_error,
+        difference=difference,
+    )
+
+
+_VERDICTS = {
+    "": pb.VERDICT_UNSPECIFIED,
+    "tie": pb.VERDICT_TIE,
+    "better": pb.VERDICT_BETTER,
+    "worse": pb.VERDICT_WORSE,
+}

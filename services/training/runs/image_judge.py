@@ -14,6 +14,7 @@ from services.training.evaluation.probability import (
 )
 from services.training.evaluation.ranking import Metric
 from services.training.evaluation.tables import calibration_table
+from services.training.runs.judged import Judged
 
 NumpyArray = np.ndarray[Any, Any]
 
@@ -61,6 +62,17 @@ def confusion(labels: NumpyArray, decided: NumpyArray, class_count: int) -> list
     pairs = np.bincount(labels * class_count + decided, minlength=class_count**2)
     rows: list[list[int]] = pairs.reshape(class_count, class_count).tolist()
     return rows
+
+
+def judged_rows(said: NumpyArray, images: NumpyArray, labels: NumpyArray) -> Judged:
+    """The class probabilities of each image and its class."""
+    values = {"probabilities": said.astype(np.float32), "label_seen": labels}
+    return Judged.of((images, labels), values)
+
+
+def metrics_of(values: Mapping[str, NumpyArray]) -> dict[str, Metric]:
+    """The metrics of rows that were kept."""
+    return _metrics(values["probabilities"].astype(np.float64), values["label_seen"])
 
 
 def _metrics(probabilities: NumpyArray, labels: NumpyArray) -> dict[str, Metric]:

@@ -25,8 +25,9 @@ from services.training.runs.image_answer import (
 )
 from services.training.runs.image_card import image_card
 from services.training.runs.image_config import ImageRunConfig, image_layers
-from services.training.runs.image_judge import judge_images
+from services.training.runs.image_judge import judge_images, judged_rows
 from services.training.runs.image_rows import as_arrays
+from services.training.runs.judged import JUDGED_FILE, Judgement
 from services.training.runs.kept import Fits, FreshFits, Work
 from services.training.runs.losses import Loss, curves
 from services.training.runs.result import RunResult
@@ -76,8 +77,9 @@ def run_images(
     reporter.fitted(Sample(layers, objective, sample))
     weights = _calibrated(layers, fitted, valid)
     reporter.progress(total, total, "judging on images it has not seen")
+    judgement = _judge(layers, weights, train, valid, test, dataset, config)
     evaluation = {
-        **_judge(layers, weights, train, valid, test, dataset, config),
+        **judgement.evaluation,
         "parts": {part: dataset.part_count(part) for part in PARTS},
         "losses": curves(losses),
     }
@@ -93,6 +95,7 @@ def run_images(
     files = {
         PREDICT_FILE: _program(layers, weights, dataset.shape),
         WEIGHTS_FILE: save(dict(weights)),
+        JUDGED_FILE: judgement.rows.content,
         "evaluation.json": _json(evaluation),
         "model_card.md": card.encode(),
         "config.yaml": to_yaml(config).encode(),
@@ -140,7 +143,7 @@ def _judge(
     test: ImageRows,
     dataset: ImageManifest,
     config: ImageRunConfig,
-) -> dict[str, Any]:
+) -> Judgement:
     said = {
         "model": answers(layers, weights, test.images),
         "pixel_regression": pixel_regression(
@@ -150,9 +153,10 @@ def _judge(
             len(dataset.classes),
         ),
     }
-    return judge_images(
+    evaluation = judge_images(
         said, test.labels, dataset.classes, samples=config.bootstrap_samples, seed=config.seed
     )
+    return Judgement(evaluation, judged_rows(said["model"], test.images, test.labels))
 
 
 def _program(layers: LayerList, weights: Weights, image_shape: tuple[int, int, int]) -> bytes:

@@ -39,6 +39,7 @@ from services.training.evaluation.tables import calibration_table, lift_table, l
 from services.training.runs.answer import predict
 from services.training.runs.ensemble import Limits
 from services.training.runs.heads import segments
+from services.training.runs.judged import Judged, Judgement
 from services.training.runs.linear import splits
 from services.training.runs.members import Fitted
 from services.training.runs.rows import NumpyArray, Rows, ages_weight
@@ -95,22 +96,23 @@ def judge(
     half_life_days: float,
     samples: int,
     seed: int,
-) -> dict[str, Any]:
+) -> Judgement:
     """Metrics with standard errors, paired differences and tables; eligible users only.
 
-    Returns:
-        The parts of evaluation.json that can be known here; a number that is not defined is None.
+    A number that is not defined is None.
     """
     train, test = train.where(train.eligible), test.where(test.eligible)
     said = {"model": answers(fitted, test)}
     said |= _baselines(fitted, train, test, limits, feature_names, horizon_days, half_life_days)
     sampled = draws(len(test), samples, seed)
+    classes = segments(test.spend, limits)
     scores = {
-        name: measure(_metrics(answer, test, limits), sampled) for name, answer in said.items()
+        name: measure(metrics(answer, test.spend, classes), sampled)
+        for name, answer in said.items()
     }
     model = said["model"]
     plain = _cells(train, test, feature_names)
-    return {
+    evaluation = {
         "metrics": {name: estimates(each) for name, each in scores.items()},
         "comparisons": comparisons(scores),
         "lift": lift_table(model.active, test.is_active, test.spend),
@@ -125,13 +127,58 @@ def judge(
             "actual_spend_micros": round(float(test.spend.sum()) * 1e6),
         },
     }
+    return Judgement(evaluation, _kept(model, test, classes))
 
 
-def _metrics(answer: Answer, test: Rows, limits: Limits) -> dict[str, Metric]:
-    """Churn is the label of the ranking and decision metrics: True where there was no order."""
-    churned, churn = ~test.is_active, 1.0 - answer.active
+def metrics_of(values: Mapping[str, NumpyArray]) -> dict[str, Metric]:
+    """The metrics of rows that were kept, those of their intervals included."""
+    wide = {name: each.astype(np.float64) for name, each in values.items()}
+    answer = Answer(
+        active=wide["active"],
+        spend=wide["spend"],
+        segments=wide["segments"],
+        segment=values["segment"],
+    )
+    spend = wide["spend_seen"]
+    return {
+        **metrics(answer, spend, values["segment_seen"]),
+        **interval_metrics(spend, Intervals(wide["low"], wide["high"])),
+    }
+
+
+def _kept(answer: Answer, test: Rows, classes: NumpyArray) -> Judged:
+    assert answer.intervals is not None
+    assert answer.segment is not None
+    said = {
+        "active": answer.active,
+        "spend": answer.spend,
+        "segments": answer.segments,
+        "low": answer.intervals.low,
+        "high": answer.intervals.high,
+    }
+    return Judged.of(
+        (test.user_keys, test.as_ofs),
+        {
+            **{name: each.astype(np.float32) for name, each in said.items()},
+            "segment": answer.segment.astype(np.uint8),
+            "spend_seen": test.spend,
+            "segment_seen": classes.astype(np.uint8),
+        },
+    )
+
+
+def metrics(answer: Answer, spend: NumpyArray, classes: NumpyArray) -> dict[str, Metric]:
+    """All metrics of an answer, by name.
+
+    Churn is the label of the ranking and decision metrics: True where there was no order.
+
+    Args:
+        answer: What was said of each row.
+        spend: What was spent.
+        classes: The segment that this is in.
+    """
+    churned, churn = ~(spend > 0), 1.0 - answer.active
     ranking = churn if answer.ranking is None else -answer.ranking
-    classes = segments(test.spend, limits)
     decided = answer.segments.argmax(axis=1) if answer.segment is None else answer.segment
     return {
         "auc": auc(churned, ranking),
@@ -143,10 +190,10 @@ def _metrics(answer: Answer, test: Rows, limits: Limits) -> dict[str, Metric]:
         "recall": recall(churned, churn),
         "precision": precision(churned, churn),
         "f1": f1(churned, churn),
-        "mae": absolute_error(test.spend, answer.spend),
-        "decile_mape": decile_error(test.spend, answer.spend),
-        "spearman": spearman(test.spend, answer.spend),
-        "normalised_gini": normalised_gini(test.spend, answer.spend),
+        "mae": absolute_error(spend, answer.spend),
+        "decile_mape": decile_error(spend, answer.spend),
+        "spearman": spearman(spend, answer.spend),
+        "normalised_gini": normalised_gini(spend, answer.spend),
         "segment_accuracy": class_accuracy(classes, answer.segments),
         "segment_macro_f1": decided_macro_f1(classes, decided, answer.segments.shape[1]),
         "segment_log_loss": class_log_loss(classes, answer.segments),

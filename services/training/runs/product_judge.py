@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from services.training.evaluation.bootstrap import comparisons, draws, estimates, measure
-from services.training.evaluation.ranking import Floats, Metric
+from services.training.evaluation.probability import mean
+from services.training.evaluation.ranking import Metric
+from services.training.runs.judged import Judged
 from services.training.runs.product_config import ANY, NEW
 from shared.dataset.products import NONE, ProductRows
 
@@ -45,7 +47,7 @@ def judge_products(
         seed: Of the samples.
     """
     drawn = draws(len(rows), samples, seed)
-    scores = {name: measure(_metrics(each, rows), drawn) for name, each in said.items()}
+    scores = {name: measure(metrics_of(hits(each, rows)), drawn) for name, each in said.items()}
     return {
         "metrics": {name: estimates(each) for name, each in scores.items()},
         "comparisons": comparisons(scores),
@@ -64,19 +66,31 @@ def top_places(scores: NumpyArray, is_allowed: NumpyArray, count: int) -> NumpyA
     return np.where(np.take_along_axis(is_allowed, best, axis=1), best, -1)
 
 
-def _metrics(said: Mapping[str, NumpyArray], rows: ProductRows) -> dict[str, Metric]:
+def judged_rows(said: Mapping[str, NumpyArray], rows: ProductRows) -> Judged:
+    """How well each user's list did."""
+    about = (rows.user_keys, rows.as_ofs, rows.ordered, rows.ordered_new)
+    return Judged.of(about, hits(said, rows))
+
+
+def metrics_of(values: Mapping[str, NumpyArray]) -> dict[str, Metric]:
+    """The means of what lists did."""
+    return {name: mean(each) for name, each in values.items()}
+
+
+def hits(said: Mapping[str, NumpyArray], rows: ProductRows) -> dict[str, NumpyArray]:
+    """Whether each user's list of each question hit, and how early."""
     is_any = rows.products != NONE
     questions = {
         ANY: (is_any, rows.ordered),
         NEW: (is_any & ~rows.is_own, rows.ordered_new),
     }
-    metrics: dict[str, Metric] = {}
+    found: dict[str, NumpyArray] = {}
     for name, (is_allowed, ordered) in questions.items():
         places = top_places(said[name], is_allowed, PLACES)
-        hits = np.take_along_axis(rows.is_ordered, np.maximum(places, 0), axis=1) & (places >= 0)
-        metrics[f"hit_rate_{name}"] = _mean_of(np.asarray(hits.any(axis=1), np.float64))
-        metrics[f"ndcg_{name}"] = _mean_of(_ndcg(hits, ordered))
-    return metrics
+        hit = np.take_along_axis(rows.is_ordered, np.maximum(places, 0), axis=1) & (places >= 0)
+        found[f"hit_rate_{name}"] = hit.any(axis=1).astype(np.float64)
+        found[f"ndcg_{name}"] = _ndcg(hit, ordered)
+    return found
 
 
 def _ndcg(hits: NumpyArray, ordered: NumpyArray) -> NumpyArray:
@@ -85,13 +99,6 @@ def _ndcg(hits: NumpyArray, ordered: NumpyArray) -> NumpyArray:
     ideal = np.concatenate([[np.inf], discount.cumsum()])[np.minimum(ordered, PLACES)]
     gained: NumpyArray = np.asarray((hits * discount[: hits.shape[1]]).sum(axis=1) / ideal)
     return gained
-
-
-def _mean_of(values: NumpyArray) -> Metric:
-    def metric(weights: Floats) -> float:
-        return float((values * weights).sum() / weights.sum())
-
-    return metric
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -16,6 +16,7 @@ from services.training.engine.standing import StandingStore
 from services.training.models import LayerList
 from services.training.runs.config import to_yaml
 from services.training.runs.export import PREDICT_FILE, WEIGHTS_FILE, serialized
+from services.training.runs.judged import JUDGED_FILE
 from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.losses import Loss, curves
 from services.training.runs.product_answer import (
@@ -27,7 +28,7 @@ from services.training.runs.product_answer import (
 )
 from services.training.runs.product_card import product_card
 from services.training.runs.product_config import ANY, NEW, ProductRunConfig, product_layers
-from services.training.runs.product_judge import baselines, judge_products
+from services.training.runs.product_judge import baselines, judge_products, judged_rows
 from services.training.runs.result import RunResult
 from services.training.runs.run import EVALUATION, FINAL, Reporter
 from services.training.runs.timing import Sample
@@ -96,6 +97,7 @@ def run_products(
     files = {
         PREDICT_FILE: _program(layers, weights, dataset),
         WEIGHTS_FILE: save(dict(weights)),
+        JUDGED_FILE: judged_rows(said["model"], test).content,
         "evaluation.json": _json(evaluation),
         "model_card.md": product_card({**manifest, "model": model}, evaluation).encode(),
         "config.yaml": to_yaml(config).encode(),

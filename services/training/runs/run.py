@@ -16,6 +16,7 @@ from services.training.runs.config import RunConfig, to_yaml
 from services.training.runs.ensemble import limits_of
 from services.training.runs.export import export_programs, signature
 from services.training.runs.judge import judge
+from services.training.runs.judged import JUDGED_FILE
 from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.leaks import require_blind, require_purged
 from services.training.runs.losses import Loss, curves
@@ -78,7 +79,7 @@ def run_training(
     judged, train = _fit(reader, earlier, config, progress, fits)
     test = read_rows(reader, earlier.test_as_ofs)
     reporter.progress(progress.completed, progress.total, "judging on later time")
-    evaluation = judge(
+    judgement = judge(
         judged,
         train,
         test,
@@ -95,7 +96,7 @@ def run_training(
     reporter.fitted(sample_of(fitted, rows, config))
     reporter.progress(progress.completed, progress.total, "exporting")
     exported = export_programs(fitted, _spread(rows.features, ROWS_FOR_COMPLETENESS))
-    evaluation = {"fold": _fold(earlier, dataset, test), **evaluation}
+    evaluation = {"fold": _fold(earlier, dataset, test), **judgement.evaluation}
     evaluation["losses"] = curves(progress.losses)
     manifest = {
         **_provenance(dataset, config, fitted, last),
@@ -110,6 +111,7 @@ def run_training(
     card = model_card({**manifest, "model": model}, evaluation)
     files = {
         **exported.files,
+        JUDGED_FILE: judgement.rows.content,
         "evaluation.json": _json(evaluation),
         "model_card.md": card.encode(),
         "config.yaml": to_yaml(config).encode(),

@@ -22,6 +22,7 @@ from services.training.evaluation.probability import (
 )
 from services.training.evaluation.ranking import Metric, auc, average_precision
 from services.training.evaluation.tables import calibration_table, lift_table, lift_word
+from services.training.runs.judged import Judged
 from services.training.runs.table_answer import predict_table
 from services.training.runs.table_members import (
     Reading,
@@ -98,7 +99,7 @@ def judge_table(
         seed: Of the samples.
     """
     sampled = draws(len(labels), samples, seed)
-    scores = {name: measure(_metrics(each, labels), sampled) for name, each in said.items()}
+    scores = {name: measure(metrics(each, labels), sampled) for name, each in said.items()}
     model = said["model"]
     return {
         "metrics": {name: estimates(each) for name, each in scores.items()},
@@ -110,7 +111,24 @@ def judge_table(
     }
 
 
-def _metrics(said: NumpyArray, labels: NumpyArray) -> dict[str, Metric]:
+def judged_rows(said: NumpyArray, rows: TableRows, is_judged: NumpyArray) -> Judged:
+    """What was said of the rows that were judged, among all that folds were made of."""
+    order = np.argsort(rows.places)
+    values = {"probability": said.astype(np.float32), "label_seen": rows.labels}
+    here = np.flatnonzero(is_judged[order])
+    chosen = order[here]
+    return Judged.of(
+        (rows.labels[order],), {name: each[chosen] for name, each in values.items()}, here
+    )
+
+
+def metrics_of(values: Mapping[str, NumpyArray]) -> dict[str, Metric]:
+    """The metrics of rows that were kept."""
+    return metrics(values["probability"].astype(np.float64), values["label_seen"])
+
+
+def metrics(said: NumpyArray, labels: NumpyArray) -> dict[str, Metric]:
+    """All metrics of probabilities, by name."""
     return {
         "auc": auc(labels, said),
         "pr_auc": average_precision(labels, said),

@@ -15,17 +15,24 @@ from services.training.engine import Arrays, EpochReport, Fitter
 from services.training.models import LayerList
 from services.training.runs.config import to_yaml
 from services.training.runs.export import PREDICT_FILE, WEIGHTS_FILE, serialized
+from services.training.runs.judged import JUDGED_FILE
 from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.losses import Loss, curves
+from services.training.runs.networks import Listener
 from services.training.runs.result import RunResult
 from services.training.runs.run import FINAL, Reporter
 from services.training.runs.table_answer import predict_table
 from services.training.runs.table_card import table_card
 from services.training.runs.table_config import MOST_TOKENS, TableRunConfig, table_layers
 from services.training.runs.table_inputs import require_fitted_on
-from services.training.runs.table_judge import answers, baselines, judge_table, require_apart
+from services.training.runs.table_judge import (
+    answers,
+    baselines,
+    judge_table,
+    judged_rows,
+    require_apart,
+)
 from services.training.runs.table_members import (
-    Listener,
     Reading,
     TableFitted,
     fit_table_members,
@@ -62,7 +69,7 @@ def run_table(
     """
     dataset, everything = reader.manifest, reader.rows()
     rows = everything.where(everything.folds != TEST)
-    kept = everything.where(everything.folds == TEST)
+    of_test = everything.where(everything.folds == TEST)
     fits = fits or FreshFits()
     fold_count = len(dataset.fold_counts)
     progress = _Progress(config, reporter, fold_count + 1)
@@ -91,12 +98,12 @@ def run_table(
 
     reading = fit_reading(rows, dataset)
     last = fitted(FINAL, rows, reading)
-    said_of_test = answers(last, kept) if len(kept) else np.zeros(0)
-    if len(kept):
-        require_apart(rows, kept)
+    said_of_test = answers(last, of_test) if len(of_test) else np.zeros(0)
+    if len(of_test):
+        require_apart(rows, of_test)
         evaluation["test"] = judge_table(
-            {"model": said_of_test, **baselines(reading, rows, kept)},
-            kept.labels,
+            {"model": said_of_test, **baselines(reading, rows, of_test)},
+            of_test.labels,
             samples=config.bootstrap_samples,
             seed=config.seed,
         )
@@ -111,7 +118,8 @@ def run_table(
         PREDICT_FILE: _program(last, rows),
         WEIGHTS_FILE: save(dict(last.weights)),
         **last.reading.files,
-        **_said(kept, said_of_test),
+        **_said(of_test, said_of_test),
+        JUDGED_FILE: judged_rows(said["model"], rows, np.ones(len(rows), bool)).content,
         "evaluation.json": _json(evaluation),
         "model_card.md": table_card({**manifest, "model": model}, evaluation).encode(),
         "config.yaml": to_yaml(config).encode(),
@@ -185,11 +193,11 @@ def _sample(fitted: TableFitted, rows: TableRows, config: TableRunConfig) -> Sam
     return Sample(fitted.shape.layers, objective, Arrays(fitted.reading.network(few), targets))
 
 
-def _said(kept: TableRows, said: NumpyArray) -> Mapping[str, bytes]:
+def _said(rows: TableRows, said: NumpyArray) -> Mapping[str, bytes]:
     """What the model says of each row of the test files; no file where there are none."""
-    if not len(kept):
+    if not len(rows):
         return {}
-    lines = [f"{place},{each:.6f}" for place, each in zip(kept.places, said, strict=True)]
+    lines = [f"{place},{each:.6f}" for place, each in zip(rows.places, said, strict=True)]
     return {TEST_FILE: "\n".join(["row,probability", *lines, ""]).encode()}
 
 

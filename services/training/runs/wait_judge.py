@@ -1,6 +1,6 @@
 """Judgement on a later instant of when something happens, beside plain rules."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,6 +20,7 @@ from services.training.evaluation.waits import (
     integrated_brier,
     pinball,
 )
+from services.training.runs.judged import Judged, Judgement
 from services.training.runs.linear import splits
 from services.training.runs.returning import said
 from services.training.runs.rows import NumpyArray, thin
@@ -44,11 +45,10 @@ def judge_waits(
     is_of_orders: bool,
     samples: int,
     seed: int,
-) -> dict[str, Any]:
+) -> Judgement:
     """Metrics with standard errors, paired differences and tables; eligible users only.
 
-    Returns:
-        The parts of evaluation.json that can be known here; a number that is not defined is None.
+    A number that is not defined is None.
     """
     train, test = train.eligible, test.eligible
     horizon_days = fitted.network.horizon_days
@@ -57,10 +57,11 @@ def judge_waits(
     chances |= _baselines(fitted, train, test, list(feature_names), is_of_orders=is_of_orders)
     drawn = draws(len(test), samples, seed)
     scores = {
-        name: measure(_metrics(each, test, horizon_days), drawn) for name, each in chances.items()
+        name: measure(_metrics(each, test.days, horizon_days), drawn)
+        for name, each in chances.items()
     }
     happens, happened = model["chances"][:, -1], test.rows.is_active
-    return {
+    evaluation: dict[str, Any] = {
         "metrics": {name: estimates(each) for name, each in scores.items()},
         "comparisons": comparisons(scores),
         "lift_word": lift_word(scores["model"].values["auc"]),
@@ -75,6 +76,13 @@ def judge_waits(
             ],
         },
     }
+    values = {"chances": model["chances"].astype(np.float32), "days_seen": test.days}
+    return Judgement(evaluation, Judged.of((test.rows.user_keys, test.rows.as_ofs), values))
+
+
+def metrics_of(values: Mapping[str, NumpyArray], horizon_days: int) -> dict[str, Metric]:
+    """The metrics of rows that were kept."""
+    return _metrics(values["chances"].astype(np.float64), values["days_seen"], horizon_days)
 
 
 def answers(fitted: FittedWaits, waits: WaitRows) -> dict[str, NumpyArray]:
@@ -85,14 +93,14 @@ def answers(fitted: FittedWaits, waits: WaitRows) -> dict[str, NumpyArray]:
     return {name: np.asarray(each, np.float64) for name, each in outputs.items()}
 
 
-def _metrics(chances: NumpyArray, test: WaitRows, horizon_days: int) -> dict[str, Metric]:
-    happened, happens = test.rows.is_active, chances[:, -1]
-    parts = parts_of(test.days, horizon_days)
+def _metrics(chances: NumpyArray, days: NumpyArray, horizon_days: int) -> dict[str, Metric]:
+    happened, happens = np.isfinite(days), chances[:, -1]
+    parts = parts_of(days, horizon_days)
     return {
         "concordance": concordance(parts, chances),
         "integrated_brier": integrated_brier(parts, chances),
-        "pinball_days": pinball(test.days, chances, horizon_days, LEVELS),
-        "coverage": coverage(test.days, chances, horizon_days, LEVELS[0], LEVELS[-1]),
+        "pinball_days": pinball(days, chances, horizon_days, LEVELS),
+        "coverage": coverage(days, chances, horizon_days, LEVELS[0], LEVELS[-1]),
         "auc": auc(happened, happens),
         "pr_auc": average_precision(happened, happens),
         "log_loss": log_loss(happened, happens),

@@ -14,9 +14,11 @@ from safetensors.numpy import save
 from services.training.engine import EpochReport
 from services.training.runs.config import RunConfig, to_yaml
 from services.training.runs.export import PREDICT_FILE, WEIGHTS_FILE, serialized
+from services.training.runs.judged import JUDGED_FILE
 from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.leaks import require_blind, require_purged
 from services.training.runs.losses import Loss, curves
+from services.training.runs.networks import Listener
 from services.training.runs.result import RunResult
 from services.training.runs.run import EVALUATION, FINAL, Reporter
 from services.training.runs.wait_answer import OUTPUTS, predict_waits
@@ -55,18 +57,16 @@ def run_waits(
     judged, train = fitting.fit(earlier)
     test = read_waits(reader, earlier.test_as_ofs)
     reporter.progress(fitting.completed, fitting.total, "judging on later time")
-    evaluation = {
-        "fold": _described(earlier, dataset, test.eligible),
-        **judge_waits(
-            judged,
-            train,
-            test,
-            feature_names=dataset.feature_names,
-            is_of_orders=dataset.awaited == ORDER,
-            samples=config.bootstrap_samples,
-            seed=config.seed,
-        ),
-    }
+    judgement = judge_waits(
+        judged,
+        train,
+        test,
+        feature_names=dataset.feature_names,
+        is_of_orders=dataset.awaited == ORDER,
+        samples=config.bootstrap_samples,
+        seed=config.seed,
+    )
+    evaluation = {"fold": _described(earlier, dataset, test.eligible), **judgement.evaluation}
     fitted, waits = fitting.fit(last)
     reporter.fitted(fitted.sample)
     reporter.progress(fitting.completed, fitting.total, "exporting")
@@ -83,6 +83,7 @@ def run_waits(
     files = {
         PREDICT_FILE: _program(fitted, len(dataset.features)),
         WEIGHTS_FILE: save(dict(fitted.weights)),
+        JUDGED_FILE: judgement.rows.content,
         "evaluation.json": json.dumps(
             evaluation, indent=1, sort_keys=True, allow_nan=False
         ).encode()
@@ -131,9 +132,7 @@ class _Fitting:
             waits,
             self._config,
             horizon_days=reader.manifest.horizon_days,
-            on_epoch=hear,
-            on_fitted=end,
-            on_pace=self._reporter.pace,
+            listener=Listener(hear, self._reporter.pace, end),
             fits=self._fits,
             name=fold.name,
         )

@@ -16,6 +16,7 @@ from shared.config.images import Augment, ImageTraining
 from shared.dataset.images import ImageDatasetReader, ImageRows, write_images
 from shared.errors import InvalidArgumentError, NotFoundError
 from tests.support import pictures
+from tests.support.compared import tells_again_what_was_judged
 from tests.unit.training.conftest import Heard
 
 SMALL = ImageRunConfig(
@@ -65,6 +66,10 @@ def test_it_learns_and_is_judged_on_the_test_part_with_standard_errors(evaluatio
     assert metrics["model"]["accuracy"]["value"] > 0.9
     assert 0 <= metrics["model"]["accuracy"]["se"] < 0.05
     assert evaluation["parts"] == {"train": 150, "validation": 150, "test": 150}
+
+
+def test_rows_that_were_kept_have_every_metric_of_the_evaluation(result, tmp_path):
+    assert tells_again_what_was_judged(tmp_path, result)
 
 
 def test_the_confusion_table_counts_every_test_image_and_agrees_with_recall(evaluation):

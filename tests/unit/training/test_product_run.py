@@ -14,6 +14,7 @@ from services.training.runs.product_judge import baselines, judge_products, top_
 from services.training.runs.products import judged_instants, run_products
 from shared.dataset.products import NONE, ProductDatasetReader, ProductRows, write_products
 from shared.errors import FailedPreconditionError, InvalidArgumentError
+from tests.support.compared import tells_again_what_was_judged
 from tests.support.product_shop import PRODUCTS, order_lines
 
 HORIZON = 60
@@ -85,6 +86,10 @@ def test_a_run_leaves_a_program_a_card_and_what_it_was_judged_by(result):
     assert evaluation["fold"]["train_as_ofs"] == [each.isoformat() for each in AS_OFS[:3]]
     assert b"# next_product" in result.files["model_card.md"]
     assert result.manifest["kind"] == "products"
+
+
+def test_rows_that_were_kept_have_every_metric_of_the_evaluation(result, tmp_path):
+    assert tells_again_what_was_judged(tmp_path, result)
 
 
 def test_tastes_are_learned_so_the_model_beats_best_sellers(result):

@@ -28,6 +28,7 @@ FILES = {
     "attribute.jaxexport",
     "weights.safetensors",
     "evaluation.json",
+    "judged.safetensors",
     "model_card.md",
     "config.yaml",
 }

@@ -18,6 +18,7 @@ from services.training.runs.tables import fit_reading, require_own, run_table
 from shared.dataset.tables import TEST
 from shared.errors import FailedPreconditionError
 from tests.support import rows_of_tables
+from tests.support.compared import tells_again_what_was_judged
 from tests.unit.training.conftest import Heard
 
 SMALL = TableRunConfig(
@@ -66,6 +67,10 @@ def test_it_learns_and_is_judged_on_every_row_beside_its_baselines(result):
     assert sum(part["users"] for part in evaluation["lift"]) == 900
     assert evaluation["calibration_limit"] > 0
     assert evaluation["lift_word"] in ("very good", "excellent")
+
+
+def test_rows_that_were_kept_have_every_metric_of_the_evaluation(result, tmp_path):
+    assert tells_again_what_was_judged(tmp_path, result)
 
 
 def test_it_says_how_far_it_is_and_every_loss(result, heard):

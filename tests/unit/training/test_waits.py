@@ -30,6 +30,7 @@ from services.training.runs.wait_rows import read_waits
 from services.training.runs.waits import run_waits
 from shared.dataset import DatasetReader
 from shared.errors import FailedPreconditionError
+from tests.support.compared import tells_again_what_was_judged
 from tests.unit.training import shop
 from tests.unit.training.conftest import SMALL, Heard
 
@@ -78,6 +79,7 @@ def test_a_run_leaves_a_program_a_card_and_what_it_was_judged_by(waits_result, h
         "predict.jaxexport",
         "weights.safetensors",
         "evaluation.json",
+        "judged.safetensors",
         "model_card.md",
         "config.yaml",
     }
@@ -86,6 +88,10 @@ def test_a_run_leaves_a_program_a_card_and_what_it_was_judged_by(waits_result, h
     assert "integrated Brier score" in card
     assert heard_waits.progresses[-1] == (4, 4, "done")
     assert waits_result.manifest["kind"] == "waits"
+
+
+def test_rows_that_were_kept_have_every_metric_of_the_evaluation(waits_result, tmp_path):
+    assert tells_again_what_was_judged(tmp_path, waits_result)
 
 
 def test_paces_are_learned_and_said_with_the_chances_they_have(waits_result):

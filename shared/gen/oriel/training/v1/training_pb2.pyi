@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from oriel.common.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
@@ -20,6 +21,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Verdict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VERDICT_UNSPECIFIED: _Verdict.ValueType  # 0
+    """The metric has no better direction, or the difference is not defined."""
+    VERDICT_TIE: _Verdict.ValueType  # 1
+    """The interval of the difference holds 0."""
+    VERDICT_BETTER: _Verdict.ValueType  # 2
+    """The second is better."""
+    VERDICT_WORSE: _Verdict.ValueType  # 3
+    """The second is worse."""
+
+class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
+    """Which of two versions is better in a metric."""
+
+VERDICT_UNSPECIFIED: Verdict.ValueType  # 0
+"""The metric has no better direction, or the difference is not defined."""
+VERDICT_TIE: Verdict.ValueType  # 1
+"""The interval of the difference holds 0."""
+VERDICT_BETTER: Verdict.ValueType  # 2
+"""The second is better."""
+VERDICT_WORSE: Verdict.ValueType  # 3
+"""The second is worse."""
+Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
 @_typing.final
 class TrainingRun(_message.Message):
@@ -624,3 +653,183 @@ class ModelLayer(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelLayer: _TypeAlias = ModelLayer  # noqa: Y015
+
+@_typing.final
+class CompareModelVersionsRequest(_message.Message):
+    """Which versions to compare."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    first: _builtins.str
+    """A version, an alias or a model: models/{model}/versions/{version}."""
+    second: _builtins.str
+    """Another, of the same question."""
+    def __init__(
+        self,
+        *,
+        first: _builtins.str = ...,
+        second: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "second", b"second"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareModelVersionsRequest: _TypeAlias = CompareModelVersionsRequest  # noqa: Y015
+
+@_typing.final
+class CompareModelVersionsResponse(_message.Message):
+    """Two versions, metric by metric."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    UNPAIRED_REASON_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    first: _builtins.str
+    """Name of the first version."""
+    second: _builtins.str
+    """Name of the second."""
+    row_count: _builtins.int
+    """Rows that both were judged on."""
+    unpaired_reason: _builtins.str
+    """Why no differences are told; empty where they are."""
+    @_builtins.property
+    def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricPair]:
+        """Metrics that both have."""
+
+    @_builtins.property
+    def settings(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettingPair]:
+        """What differs in configuration and data."""
+
+    def __init__(
+        self,
+        *,
+        first: _builtins.str = ...,
+        second: _builtins.str = ...,
+        metrics: _abc.Iterable[Global___MetricPair] | None = ...,
+        row_count: _builtins.int = ...,
+        unpaired_reason: _builtins.str = ...,
+        settings: _abc.Iterable[Global___SettingPair] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "metrics", b"metrics", "row_count", b"row_count", "second", b"second", "settings", b"settings", "unpaired_reason", b"unpaired_reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareModelVersionsResponse: _TypeAlias = CompareModelVersionsResponse  # noqa: Y015
+
+@_typing.final
+class MetricPair(_message.Message):
+    """One metric of two versions; a number that is not defined is NaN."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRIC_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    FIRST_ERROR_FIELD_NUMBER: _builtins.int
+    SECOND_ERROR_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """Its name in evaluation.json."""
+    first: _builtins.float
+    """Of the first version."""
+    second: _builtins.float
+    """Of the second."""
+    first_error: _builtins.float
+    """Standard error of the first."""
+    second_error: _builtins.float
+    """Standard error of the second."""
+    @_builtins.property
+    def difference(self) -> Global___MetricDifference:
+        """Set where both were judged on the same rows."""
+
+    def __init__(
+        self,
+        *,
+        metric: _builtins.str = ...,
+        first: _builtins.float = ...,
+        second: _builtins.float = ...,
+        first_error: _builtins.float = ...,
+        second_error: _builtins.float = ...,
+        difference: Global___MetricDifference | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "first", b"first", "first_error", b"first_error", "metric", b"metric", "second", b"second", "second_error", b"second_error"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetricPair: _TypeAlias = MetricPair  # noqa: Y015
+
+@_typing.final
+class MetricDifference(_message.Message):
+    """The second version's number minus the first's, on the same rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    value: _builtins.float
+    """The difference."""
+    low: _builtins.float
+    """Low end of the middle 95 % of paired bootstrap differences."""
+    high: _builtins.float
+    """High end."""
+    verdict: Global___Verdict.ValueType
+    """Whether the second is better, worse or a tie."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        verdict: Global___Verdict.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "value", b"value", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetricDifference: _TypeAlias = MetricDifference  # noqa: Y015
+
+@_typing.final
+class SettingPair(_message.Message):
+    """A setting that differs between two versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTING_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    setting: _builtins.str
+    """Its name in the manifest."""
+    first: _builtins.str
+    """Of the first version; empty where it has none."""
+    second: _builtins.str
+    """Of the second."""
+    def __init__(
+        self,
+        *,
+        setting: _builtins.str = ...,
+        first: _builtins.str = ...,
+        second: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "second", b"second", "setting", b"setting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettingPair: _TypeAlias = SettingPair  # noqa: Y015

@@ -65,6 +65,11 @@ class TrainingServiceStub:
                 request_serializer=oriel_dot_training_dot_v1_dot_training__pb2.WatchTrainingRunRequest.SerializeToString,
                 response_deserializer=oriel_dot_training_dot_v1_dot_training__pb2.WatchTrainingRunResponse.FromString,
                 _registered_method=True)
+        self.CompareModelVersions = channel.unary_unary(
+                '/oriel.training.v1.TrainingService/CompareModelVersions',
+                request_serializer=oriel_dot_training_dot_v1_dot_training__pb2.CompareModelVersionsRequest.SerializeToString,
+                response_deserializer=oriel_dot_training_dot_v1_dot_training__pb2.CompareModelVersionsResponse.FromString,
+                _registered_method=True)
 
 
 class TrainingServiceServicer:
@@ -113,6 +118,13 @@ class TrainingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CompareModelVersions(self, request, context):
+        """Sets two versions of one question side by side.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +157,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.WatchTrainingRun,
                     request_deserializer=oriel_dot_training_dot_v1_dot_training__pb2.WatchTrainingRunRequest.FromString,
                     response_serializer=oriel_dot_training_dot_v1_dot_training__pb2.WatchTrainingRunResponse.SerializeToString,
+            ),
+            'CompareModelVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareModelVersions,
+                    request_deserializer=oriel_dot_training_dot_v1_dot_training__pb2.CompareModelVersionsRequest.FromString,
+                    response_serializer=oriel_dot_training_dot_v1_dot_training__pb2.CompareModelVersionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +327,33 @@ class TrainingService:
             '/oriel.training.v1.TrainingService/WatchTrainingRun',
             oriel_dot_training_dot_v1_dot_training__pb2.WatchTrainingRunRequest.SerializeToString,
             oriel_dot_training_dot_v1_dot_training__pb2.WatchTrainingRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareModelVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/oriel.training.v1.TrainingService/CompareModelVersions',
+            oriel_dot_training_dot_v1_dot_training__pb2.CompareModelVersionsRequest.SerializeToString,
+            oriel_dot_training_dot_v1_dot_training__pb2.CompareModelVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

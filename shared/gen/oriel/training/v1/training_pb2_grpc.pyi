@@ -45,6 +45,8 @@ class TrainingServiceStub:
     """Asks a run to stop; its worker is ended."""
     WatchTrainingRun: _grpc.UnaryStreamMultiCallable[_training_pb2.WatchTrainingRunRequest, _training_pb2.WatchTrainingRunResponse]
     """Streams a run at every change until it has ended."""
+    CompareModelVersions: _grpc.UnaryUnaryMultiCallable[_training_pb2.CompareModelVersionsRequest, _training_pb2.CompareModelVersionsResponse]
+    """Sets two versions of one question side by side."""
 
 @_typing.type_check_only
 class TrainingServiceAsyncStub(TrainingServiceStub):
@@ -63,6 +65,8 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     """Asks a run to stop; its worker is ended."""
     WatchTrainingRun: _aio.UnaryStreamMultiCallable[_training_pb2.WatchTrainingRunRequest, _training_pb2.WatchTrainingRunResponse]  # type: ignore[assignment]
     """Streams a run at every change until it has ended."""
+    CompareModelVersions: _aio.UnaryUnaryMultiCallable[_training_pb2.CompareModelVersionsRequest, _training_pb2.CompareModelVersionsResponse]  # type: ignore[assignment]
+    """Sets two versions of one question side by side."""
 
 class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Runs training in supervised worker processes and publishes model versions."""
@@ -114,5 +118,13 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_training_pb2.WatchTrainingRunResponse], _abc.AsyncIterator[_training_pb2.WatchTrainingRunResponse]]:
         """Streams a run at every change until it has ended."""
+
+    @_abc_1.abstractmethod
+    def CompareModelVersions(
+        self,
+        request: _training_pb2.CompareModelVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_training_pb2.CompareModelVersionsResponse, _abc.Awaitable[_training_pb2.CompareModelVersionsResponse]]:
+        """Sets two versions of one question side by side."""
 
 def add_TrainingServiceServicer_to_server(servicer: TrainingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
