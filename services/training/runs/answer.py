@@ -235,9 +235,9 @@ def _spending(
     return Spending(location + shift, width * outputs["spread"][:, 0])
 
 
-def blend(deep: Any, straight: Any, base: Any = None) -> Any:
-    """The logit before calibration: each kind of member counts the same."""
-    return (deep + straight) / 2.0 if base is None else (deep + straight + base) / 3.0
+def blend(deep: Any, straight: Any) -> Any:
+    """The logit of networks and straight lines before calibration: each kind counts the same."""
+    return (deep + straight) / 2.0
 
 
 def weighed(learned: Any, base: Any, base_share: Any) -> Any:

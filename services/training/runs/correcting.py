@@ -20,6 +20,7 @@ from services.training.runs.calibration import (
     fit_spend_factor,
     fit_spending,
 )
+from services.training.runs.rows import DAY
 from services.training.runs.spending import Spending
 
 NumpyArray = np.ndarray[Any, Any]
@@ -65,6 +66,50 @@ class HeldOut:
     spread: NumpyArray
 
 
+@dataclass(frozen=True)
+class Weighing:
+    """How networks and straight lines, and the customer-base models, become one calibrated logit.
+
+    Attributes:
+        slope: Factor on the logit of networks and straight lines; above 0.
+        intercept: Added after the slope.
+        base_share: What the customer-base models count.
+        base_shift: Added to their logit.
+    """
+
+    slope: float
+    intercept: float
+    base_share: float = 0.0
+    base_shift: float = 0.0
+
+
+def fit_weighing(
+    logit: NumpyArray,
+    base: NumpyArray | None,
+    is_active: NumpyArray,
+    weights: NumpyArray,
+    windows: float,
+) -> Weighing:
+    """Calibrate each kind by itself.
+
+    Args:
+        logit: Of an order, by networks and straight lines, for rows they were not fitted to.
+        base: By the customer-base models, which know no labels; None where there are none.
+        is_active: The answers.
+        weights: Of the rows.
+        windows: How many windows of labels there are that do not overlap.
+    """
+    slope, intercept = fit_platt(logit, is_active, weights)
+    if base is None:
+        return Weighing(slope, intercept)
+    return Weighing(slope, intercept, BASE_SHARE, fit_level(base, is_active, weights, windows))
+
+
+def windows_of(as_ofs: NumpyArray, horizon_days: float) -> float:
+    """How many windows of labels, which begin at these instants, do not overlap; at least 1."""
+    return 1.0 + float(np.ptp(as_ofs)) / DAY / horizon_days
+
+
 def calibrate(
     said: HeldOut,
     spend: NumpyArray,
@@ -86,12 +131,11 @@ def calibrate(
     logit, location, spread = (
         np.asarray(each, np.float64) for each in (said.logit, said.location, said.spread)
     )
-    slope, intercept = fit_platt(logit, is_active, wide)
-    share, base, base_shift = 0.0, np.zeros(len(spend)), 0.0
-    if said.base is not None:
-        share, base = BASE_SHARE, np.asarray(said.base, np.float64)
-        base_shift = fit_level(base, is_active, wide, said.windows)
-    active = expit(weighed(slope * logit + intercept, base + base_shift, share))
+    base = None if said.base is None else np.asarray(said.base, np.float64)
+    made = fit_weighing(logit, base, is_active, wide, said.windows)
+    learned = made.slope * logit + made.intercept
+    by_base = 0.0 if base is None else base + made.base_shift
+    active = expit(weighed(learned, by_base, made.base_share))
     shift, width = fit_spending(location[is_active], spread[is_active], log_spend, bought)
     spending = Spending(jnp.asarray(location + shift), jnp.asarray(width * spread))
 
@@ -107,10 +151,7 @@ def calibrate(
     expected = active * np.exp(np.asarray(spending.log_mean(jnp.asarray(most))))
     return replace(
         UNCALIBRATED,
-        slope=slope,
-        intercept=intercept,
-        base_share=share,
-        base_shift=base_shift,
+        **vars(made),
         spend_shift=shift,
         spend_width=width,
         spend_factor=fit_spend_factor(expected, spend, wide),

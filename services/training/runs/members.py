@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from services.training.engine import Arrays, EpochReport, FitResult, Fitter, Pace
-from services.training.engine.standing import StandingStore
+from services.training.engine import Arrays, EpochReport, Fitter, Pace
 from services.training.runs import heads
 from services.training.runs.answer import (
     BaseRates,
@@ -24,14 +23,15 @@ from services.training.runs.answer import (
 )
 from services.training.runs.calibration import Calibration, quantile
 from services.training.runs.config import RunConfig
-from services.training.runs.correcting import UNCALIBRATED, HeldOut, calibrate
+from services.training.runs.correcting import UNCALIBRATED, HeldOut, calibrate, windows_of
 from services.training.runs.ensemble import Limits, ensemble_rows
 from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.leaks import require_apart
 from services.training.runs.linear import fit_linear
+from services.training.runs.networks import Listener, MemberRows, fit_networks
 from services.training.runs.pretraining import pretrained
 from services.training.runs.returning import fit_returning
-from services.training.runs.rows import DAY, NumpyArray, Rows, ages_weight
+from services.training.runs.rows import NumpyArray, Rows, ages_weight
 from services.training.runs.scaling import Scaling, scale_rows
 from services.training.runs.timing import Sample
 
@@ -88,28 +88,10 @@ def fit_members(
     scale = made.spend_scale
     run = jax.jit(member_outputs(made.layers, jnp.array([scale.centre, scale.spread, scale.most])))
     fits = fits or FreshFits()
-    fitter = Fitter(made.layers, heads.objective, made.fit_config)
 
-    def fit_one(number: int) -> FitResult:
-        train, valid = made.train(number), made.valid(number)
-
-        def hear(report: EpochReport) -> None:
-            on_epoch(number, report)
-
-        def work(checkpoints: StandingStore | None) -> FitResult:
-            return fitter.fit(
-                train,
-                valid,
-                seed=made.seed(number),
-                learned=pretrained(made, number),
-                on_epoch=hear,
-                on_pace=on_pace,
-                checkpoints=checkpoints,
-            )
-
-        result = fits.fit(f"{name}-{number}", work, hear)
-        on_fitted(number)
-        return result
+    def rows_of(number: int) -> MemberRows:
+        learned = partial(pretrained, made, number)
+        return MemberRows(made.train(number), made.valid(number), made.seed(number), learned)
 
     linear = fit_linear(
         inputs,
@@ -120,7 +102,14 @@ def fit_members(
         most_rows=config.most_rows,
     )
     returning = fit_returning(fitted)
-    results = fits.each(fit_one, config.members)
+    results = fit_networks(
+        Fitter(made.layers, heads.objective, made.fit_config),
+        rows_of,
+        config.members,
+        name=name,
+        fits=fits,
+        listener=Listener(on_epoch, on_pace, on_fitted),
+    )
     members: list[Mapping[str, Any]] = [_numpy(result.parameters) for result in results]
     unseen: dict[str, NumpyArray] = {}
     most = int(np.bincount(group).max())
@@ -145,7 +134,7 @@ def fit_members(
     said = HeldOut(
         logit=blend(unseen["active"], unseen["straight"]),
         base=None if by_base is None else by_base[0],
-        windows=1.0 + float(np.ptp(fitted.as_ofs)) / DAY / horizon_days,
+        windows=windows_of(fitted.as_ofs, horizon_days),
         location=located(unseen["location"], None if by_base is None else by_base[1]),
         spread=unseen["spread"],
     )

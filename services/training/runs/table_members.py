@@ -1,6 +1,6 @@
 """The ensemble of a table or of texts, cross-fitted: networks, straight lines and trees."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from services.training.engine import Arrays, EpochReport, FitResult, Fitter, Pace, predict_fn
-from services.training.engine.standing import StandingStore
+from services.training.engine import Arrays, Fitter, predict_fn
 from services.training.evaluation.baselines import Split, fit_at_strength, fit_logistic
 from services.training.models import LayerList
 from services.training.runs.kept import Fits
+from services.training.runs.networks import Listener, MemberRows, fit_networks
 from services.training.runs.stacking import fit_bend, fit_stack
 from services.training.runs.table_answer import TableShape, pack_table
 from services.training.runs.table_config import HEAD, TableRunConfig
@@ -76,19 +76,6 @@ class TableFitted:
         return {voice: float(w) for voice, w in zip(self.shape.voices, weights, strict=False)}
 
 
-@dataclass(frozen=True)
-class Listener:
-    """Who hears how members go, from several threads.
-
-    Attributes:
-        epoch: Hears each epoch of each member.
-        pace: Hears how fast members go.
-    """
-
-    epoch: Callable[[int, EpochReport], None]
-    pace: Callable[[Pace], None]
-
-
 def objective(outputs: dict[str, Array], wanted: dict[str, Array], weights: Array) -> Array:
     """Cross-entropy of each row's answer, times its weight."""
     logit = outputs[HEAD][:, 0]
@@ -141,25 +128,11 @@ def fit_table_members(
             sequences=() if lengths is None else ("tokens", "mask"),
         )
 
-    def fit_one(number: int) -> FitResult:
-        train, valid = arrays(group != number), arrays(group == number)
+    def rows_of(number: int) -> MemberRows:
+        seed = config.seed * 1000 + number
+        return MemberRows(arrays(group != number), arrays(group == number), seed)
 
-        def hear(report: EpochReport) -> None:
-            listener.epoch(number, report)
-
-        def work(checkpoints: StandingStore | None) -> FitResult:
-            return fitter.fit(
-                train,
-                valid,
-                seed=config.seed * 1000 + number,
-                on_epoch=hear,
-                on_pace=listener.pace,
-                checkpoints=checkpoints,
-            )
-
-        return fits.fit(f"{name}-{number}", work, hear)
-
-    results = fits.each(fit_one, config.members)
+    results = fit_networks(fitter, rows_of, config.members, name=name, fits=fits, listener=listener)
     lines = _lines(design, rows.labels, group, config)
     grown_on = reading.branches(rows)
     trees = [

@@ -10,7 +10,8 @@ import numpy as np
 
 from services.training.engine import predict_fn
 from services.training.models import LayerList
-from services.training.runs.answer import blend, member_weights
+from services.training.runs.answer import blend, member_weights, weighed
+from services.training.runs.correcting import Weighing
 from services.training.runs.returning import Returning, said
 from services.training.runs.rows import NumpyArray
 from services.training.runs.scaling import Scaling, scale
@@ -46,7 +47,7 @@ def pack(
     scaling: Scaling,
     returning: Returning | None,
     base: NumpyArray,
-    platt: tuple[float, float],
+    weighing: Weighing,
     others: NumpyArray,
 ) -> dict[str, NumpyArray]:
     """Every number of the answer as float32 arrays by name.
@@ -57,7 +58,7 @@ def pack(
         scaling: Preprocessing.
         returning: The customer-base models, where they are a member.
         base: Logit of each part's hazard over all rows.
-        platt: Slope and intercept of the calibration.
+        weighing: How their logits that it happens at all become one.
         others: Chances by part of users whom the question does not fit.
     """
     packed: dict[str, Any] = {
@@ -66,7 +67,8 @@ def pack(
         "scaling/spread": scaling.spread,
         "base/hazard": base,
         "base/chances": others,
-        "calibration/happens": platt,
+        "calibration/happens": [weighing.slope, weighing.intercept],
+        "calibration/base": [weighing.base_share, weighing.base_shift],
     }
     if returning is not None:
         packed["returning/orders"] = returning.orders
@@ -101,13 +103,15 @@ def predict_waits(network: WaitNetwork) -> Callable[[Weights, Array, Array], dic
         ]
         deep = sum(each[1:], each[0]) / network.members
         linear = weights["linear/coefficients"]
-        base = None
+        slope, intercept = weights["calibration/happens"]
+        share, shift = weights["calibration/base"]
+        learned = slope * blend(deep[:, -1], inputs @ linear[:-1] + linear[-1]) + intercept
+        base = 0.0
         if network.history:
             orders, values = weights["returning/orders"], weights["returning/values"]
-            base, _ = said(orders, values, features[:, columns], float(network.horizon_days))
-        slope, intercept = weights["calibration/happens"]
-        blended = blend(deep[:, -1], inputs @ linear[:-1] + linear[-1], base)
-        chances = moved(deep, slope * blended + intercept)
+            by_base, _ = said(orders, values, features[:, columns], float(network.horizon_days))
+            base = by_base + shift
+        chances = moved(deep, weighed(learned, base, share))
         chances = jnp.where(eligible[:, None], chances, weights["base/chances"][None, :])
         days = {
             name: days_at(chances, level, float(network.horizon_days))

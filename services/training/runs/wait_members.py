@@ -1,23 +1,24 @@
 """Networks and straight lines cross-fitted over groups of users, the customer-base model beside
 them for orders; then calibrated on users held out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from services.training.engine import Arrays, EpochReport, FitResult, Fitter, Pace
-from services.training.engine.standing import StandingStore
+from services.training.engine import Arrays, Fitter
 from services.training.runs.answer import blend
-from services.training.runs.calibration import fit_platt
 from services.training.runs.config import RunConfig
+from services.training.runs.correcting import fit_weighing, windows_of
 from services.training.runs.ensemble import EnsembleRows, ensemble_rows
 from services.training.runs.kept import Fits
 from services.training.runs.leaks import require_apart
 from services.training.runs.linear import fit_linear
+from services.training.runs.networks import Listener, MemberRows, fit_networks
 from services.training.runs.pretraining import pretrained
 from services.training.runs.returning import Returning, fit_returning, said
 from services.training.runs.rows import NumpyArray, ages_weight, thin
@@ -47,9 +48,7 @@ def fit_waits(
     config: RunConfig,
     *,
     horizon_days: int,
-    on_epoch: Callable[[int, EpochReport], None],
-    on_fitted: Callable[[int], None],
-    on_pace: Callable[[Pace], None],
+    listener: Listener,
     fits: Fits,
     name: str,
 ) -> FittedWaits:
@@ -59,9 +58,7 @@ def fit_waits(
         waits: All rows; ineligible ones give base rates.
         config: All choices of the run.
         horizon_days: Length of a label window.
-        on_epoch: Hears each epoch of each member, from several threads.
-        on_fitted: Hears of each member that is fitted, from several threads.
-        on_pace: Hears how fast members go, from several threads.
+        listener: Hears how members go.
         fits: Carries out the fits of members.
         name: First part of the names of these fits.
 
@@ -73,28 +70,10 @@ def fit_waits(
     parts = parts_of(waits.eligible.days, horizon_days)
     base = base_logits(parts, made.weights)
     layers = network_layers(config.model_config(), made.scaling, made.rows.steps, HEADS)
-    fitter = Fitter(layers, objective(base), made.fit_config)
 
-    def fit_one(number: int) -> FitResult:
+    def rows_of(number: int) -> MemberRows:
         train, valid = _train(made, parts, number), _valid(made, parts, number)
-
-        def hear(report: EpochReport) -> None:
-            on_epoch(number, report)
-
-        def work(checkpoints: StandingStore | None) -> FitResult:
-            return fitter.fit(
-                train,
-                valid,
-                seed=made.seed(number),
-                learned=pretrained(made, number),
-                on_epoch=hear,
-                on_pace=on_pace,
-                checkpoints=checkpoints,
-            )
-
-        result = fits.fit(f"{name}-{number}", work, hear)
-        on_fitted(number)
-        return result
+        return MemberRows(train, valid, made.seed(number), partial(pretrained, made, number))
 
     linear = fit_linear(
         made.inputs,
@@ -105,7 +84,14 @@ def fit_waits(
         most_rows=config.most_rows,
     )
     returning = fit_returning(made.rows)
-    results = fits.each(fit_one, config.members)
+    results = fit_networks(
+        Fitter(layers, objective(base), made.fit_config),
+        rows_of,
+        config.members,
+        name=name,
+        fits=fits,
+        listener=listener,
+    )
     members = [
         {key: np.asarray(value) for key, value in result.parameters.items()} for result in results
     ]
@@ -122,7 +108,13 @@ def fit_waits(
             jnp.asarray(returning.orders), jnp.asarray(returning.values), history, horizon_days
         )
         by_base = np.asarray(logit, np.float64)
-    platt = fit_platt(blend(unseen, straight, by_base), made.rows.is_active, made.weights)
+    weighing = fit_weighing(
+        blend(unseen, straight),
+        by_base,
+        made.rows.is_active,
+        made.weights.astype(np.float64),
+        windows_of(made.rows.as_ofs, horizon_days),
+    )
     network = WaitNetwork(
         layers,
         config.members,
@@ -134,7 +126,7 @@ def fit_waits(
     few = np.arange(min(made.fit_config.batch_size, len(made.rows)))
     return FittedWaits(
         network,
-        pack(members, linear.mean(), made.scaling, returning, base, platt, others),
+        pack(members, linear.mean(), made.scaling, returning, base, weighing, others),
         Sample(layers, objective(base), _arrays(made, parts, few, made.weights[few])),
         returning,
         tuple(result.best_epoch for result in results),

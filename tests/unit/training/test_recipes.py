@@ -1,5 +1,7 @@
 """A node makes the same fit of a run that the run itself would carry out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,20 +30,22 @@ class Noted(FreshFits):
 
 
 def test_a_fit_made_from_its_order_gives_the_bits_of_the_run(reader, tmp_path):
+    config = replace(SMALL, model={**SMALL.model, "pretrained": True})
     noted, fold = Noted(), reader.manifest.fold(FINAL)
     fit_members(
         read_rows(reader, fold.train_as_ofs),
         limits_of(fold),
-        SMALL,
+        config,
         horizon_days=reader.manifest.horizon_days,
         fits=noted,
         name=FINAL,
     )
     folder = RunFolder(tmp_path / "run")
     shop.write(tmp_path / "shop")
-    folder.prepare(Order("customers", str(tmp_path / "shop"), "hash"), SMALL)
+    folder.prepare(Order("customers", str(tmp_path / "shop"), "hash"), config)
     job = order_builder(RECIPES)(order_of(folder.path, "final-1", 1, {"owners": 2}))
-    again = Fitter(job.layers, job.objective, job.config).fit(job.rows, job.valid, seed=job.seed)
+    fitter = Fitter(job.layers, job.objective, job.config)
+    again = fitter.fit(job.rows, job.valid, seed=job.seed, learned=job.learned())
     for name, values in noted.results["final-1"].parameters.items():
         np.testing.assert_array_equal(again.parameters[name], values)
     assert job.sharing.owners == 2
