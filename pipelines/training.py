@@ -22,6 +22,7 @@ from pipelines.main_job import (
     request_id,
     stamp,
 )
+from shared.config.clicks import parse_click_prediction
 from shared.config.images import parse_image_prediction
 from shared.config.prediction import parse_prediction
 from shared.config.product import parse_product_prediction
@@ -31,7 +32,7 @@ from shared.config.table import parse_table_prediction
 
 @dataclass(frozen=True)
 class Question:
-    """A prediction file, read; `path` is where its images or rows lie, None if it asks of users.
+    """A prediction file, read; `path` is where what it reads lies, None if it asks of users.
 
     Raises:
         InvalidArgumentError: The file is wrong.
@@ -51,6 +52,9 @@ class Question:
         if kind == "table":
             table = parse_table_prediction(text)
             return cls(text, table.name, Path(table.path))
+        if kind == "sessions":
+            clicks = parse_click_prediction(text)
+            return cls(text, clicks.name, Path(clicks.path))
         if kind == "products":
             return cls(text, parse_product_prediction(text).name, None)
         return cls(text, parse_prediction(text).name, None)
@@ -58,7 +62,7 @@ class Question:
     def content(self) -> str:
         """Names what lies at the path: other bytes, another text."""
         assert self.path is not None
-        pattern = "*" if source_of(self.text) == "table" else "t*"
+        pattern = "t*" if source_of(self.text) == "images" else "*"
         inside = [self.path] if self.path.is_file() else sorted(self.path.glob(pattern))
         return json.dumps([(file.name, content_of(str(file))) for file in inside])
 

@@ -45,8 +45,8 @@ def prediction() -> None:
 def init_prediction(kind: str, out: Path | None) -> None:
     """Write a commented prediction file to start from.
 
-    KIND is what is asked: one of the questions about users, the class of images, or the answer for
-    the rows of a table or for texts.
+    KIND is what is asked: one of the questions about users, the class of images, the next click of
+    a session, or the answer for the rows of a table or for texts.
 
     \b
     Examples:

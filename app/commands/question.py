@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from shared.config.clicks import located_clicks
 from shared.config.images import located
 from shared.config.prediction import shipped_text
 from shared.config.sources import source_of
 from shared.config.table import located_table
 
-DATA_HELP = "Folder that the file's images, table or texts lie in.  [default: the current folder]"
+DATA_HELP = "Folder that what the file reads lies in.  [default: the current folder]"
 
 
 def question_text(prediction: str, data: Path, epochs: int | None = None) -> str:
@@ -29,4 +30,6 @@ def question_text(prediction: str, data: Path, epochs: int | None = None) -> str
         return located(text, folder, epochs)
     if epochs is not None:
         raise click.UsageError(f"--epochs is for images; {prediction} asks of {kind}")
+    if kind == "sessions":
+        return located_clicks(text, folder)
     return located_table(text, folder) if kind == "table" else text

@@ -88,6 +88,19 @@ as_of: {every: 30d}          # how far apart training instants lie
 model: {type: candidates}    # or {type: candidates, width: 0}: without its deep part
 """
 
+_CLICKS = """\
+# Which item comes next in a session?
+# Keys: docs/reference/prediction-files.md. Look first: oriel prediction explain FILE --data FOLDER
+name: my_next_click
+source:
+  sessions: my_sessions      # a .parquet or .csv file, or a folder of them, below --data
+  session: session           # the column that names the session of a click
+  position: position         # the column that puts its clicks in order: a number or a time
+  item: item                 # the column that names what was clicked on
+target: {kind: next_click}
+model: {type: candidates, width: 32}
+"""
+
 TEMPLATES = {
     **{
         kind: _USERS.format(
@@ -99,6 +112,7 @@ TEMPLATES = {
         for kind in TARGET_KINDS
     },
     "next_product": _PRODUCTS,
+    "next_click": _CLICKS,
     "images": _IMAGES,
     "table": _TABLE,
     "text": _TEXT,

@@ -71,9 +71,9 @@ def train(
     """Train the model that answers a PREDICTION file, judge it and publish it.
 
     PREDICTION is a YAML file or the name of one that comes with Oriel: mnist, cifar10 and flowers
-    learn from a folder of images below --data; bank, telco and online_shoppers from a table there
-    and reviews from texts; churn_90d, value_90d and segment_90d from the events in the workspace,
-    as known at the first midnight after the last one.
+    learn from a folder of images below --data; bank, telco and online_shoppers from a table there,
+    reviews from texts and next_click from sessions of clicks; churn_90d, value_90d and segment_90d
+    from the events in the workspace, as known at the first midnight after the last one.
 
     The images lie in train*.npz or train*.parquet and, if some are kept to judge on, in test*
     beside it. A table or texts are .parquet or .csv files, judged by cross-validation and, where
@@ -103,7 +103,7 @@ def train(
     started = time.perf_counter()
     placement = _placement(runtime, workers, servers, groups, carrier)
     text = question_text(prediction, data, epochs)
-    if placement and source_of(text) == "table":
+    if placement and source_of(text) in ("table", "sessions"):
         raise click.UsageError(f"{prediction} is trained in one process; leave --runtime out")
     if placement and placement.group_count > 1 and source_of(text) == "images":
         raise click.UsageError(

@@ -16,6 +16,7 @@ from services.feature.adapters.image_folder import ImageFolder
 from services.feature.adapters.table_file import TableFile
 from services.feature.domain.plan import FoldPlan
 from services.feature.domain.question import (
+    click_question_of,
     image_question_of,
     product_question_of,
     question_of,
@@ -23,12 +24,14 @@ from services.feature.domain.question import (
 )
 from services.feature.domain.rules import Rule, Survey
 from services.feature.usecases.build import SCORING, TRAINING, DatasetBuilder, Order
+from services.feature.usecases.build_clicks import build_clicks, explain_clicks
 from services.feature.usecases.build_images import build_images, explain_images
 from services.feature.usecases.build_product import ProductDatasetBuilder, ProductOrder
 from services.feature.usecases.build_table import build_table, explain_table
 from services.feature.usecases.explanation import Explanation
 from shared.config.sources import SourceKind, source_of
 from shared.dataset import Manifest
+from shared.dataset.clicks import ClickManifest
 from shared.dataset.images import ImageManifest
 from shared.dataset.tables import TableManifest
 from shared.errors import InvalidArgumentError
@@ -155,6 +158,9 @@ class FeatureServicer(rpc.FeatureServiceServicer):
         if kind == "table":
             table = table_question_of(texts)
             return _explained(explain_table(table, TableFile(Path(table.path))))
+        if kind == "sessions":
+            clicks = click_question_of(texts)
+            return _explained(explain_clicks(clicks, TableFile(Path(clicks.path))))
         if kind == "images":
             images = image_question_of(texts)
             return _explained(explain_images(images, ImageFolder(Path(images.images))))
@@ -232,15 +238,19 @@ def _result(manifest: Manifest, folder: Path) -> Mapping[str, Any]:
     }
 
 
-Sourced = Callable[[JobContext], ImageManifest | TableManifest]
+Sourced = Callable[[JobContext], ImageManifest | TableManifest | ClickManifest]
 
 
 def _sourced(kind: SourceKind, texts: list[str], name: str, folder: Path) -> Sourced:
-    """What builds a dataset of images or of a table; refuses what is wrong before work starts."""
+    """What builds a dataset without time; refuses what is wrong before work starts."""
     if kind == "table":
         table = table_question_of(texts)
         rows = TableFile(Path(table.path))
         return lambda job: build_table(name, table, rows, folder, job)
+    if kind == "sessions":
+        clicks = click_question_of(texts)
+        visits = TableFile(Path(clicks.path))
+        return lambda job: build_clicks(name, clicks, visits, folder, job)
     images = image_question_of(texts)
     pictures = ImageFolder(Path(images.images))
     return lambda job: build_images(name, images, pictures, folder, job)
@@ -297,13 +307,13 @@ def _purpose(value: int) -> str:
 def _require_timeless_training(request: pb.CreateDatasetRequest) -> None:
     if _purpose(request.purpose) != TRAINING:
         raise InvalidArgumentError(
-            "purpose: images and tables are for training only; use DATASET_PURPOSE_TRAINING",
+            "purpose: a file with a source is for training only; use DATASET_PURPOSE_TRAINING",
             reason="PURPOSE_NOT_FOR_SOURCES",
         )
     for field in ("as_of_time", "known_at_time"):
         if request.HasField(field):
             raise InvalidArgumentError(
-                f"{field} is set, but images and tables have no time; leave it unset",
+                f"{field} is set, but a file with a source has no such time; leave it unset",
                 reason="TIME_NOT_FOR_SOURCES",
                 field=field,
             )

@@ -9,6 +9,7 @@ from oriel.training.v1 import training_pb2_grpc as rpc
 from services.training.adapters.messages import comparison_message, outline_message, run_message
 from services.training.adapters.questions import config_of, names_of
 from services.training.adapters.training import Training
+from services.training.runs.click_config import ClickRunConfig
 from services.training.runs.comparing import compare
 from services.training.runs.config import RunConfig
 from services.training.runs.folder import Order
@@ -62,7 +63,7 @@ class TrainingServicer(rpc.TrainingServiceServicer):
         model = _model(request.model)
         config = config_of(request.prediction_files, request.seed, self._usual)
         is_waiting = isinstance(config, RunConfig) and config.awaited != ""
-        if is_waiting or isinstance(config, TableRunConfig | ProductRunConfig):
+        if is_waiting or isinstance(config, TableRunConfig | ProductRunConfig | ClickRunConfig):
             _require_one_process(request)
         dataset = self._datasets.find(request.dataset)
         _require_answered(request, dataset.predictions)
@@ -136,8 +137,8 @@ def _model(name: str) -> str:
 def _require_one_process(request: pb.CreateTrainingRunRequest) -> None:
     if request.HasField("placement"):
         raise InvalidArgumentError(
-            "placement: networks of a table, texts or products, and of when something happens, "
-            "are fitted in one process; leave it unset",
+            "placement: networks of a table, texts, products or sessions, and of when something "
+            "happens, are fitted in one process; leave it unset",
             reason="PLACEMENT_INVALID",
             field="placement",
         )

@@ -42,6 +42,8 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     from services.training.adapters.carriers import ThisMachine
     from services.training.adapters.group import Nodes
     from services.training.adapters.placed import PlacedFits
+    from services.training.runs.click_config import ClickRunConfig
+    from services.training.runs.clicks import run_clicks
     from services.training.runs.folder import RunFolder
     from services.training.runs.image_config import ImageRunConfig
     from services.training.runs.images import run_images
@@ -53,6 +55,7 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     from services.training.runs.tables import run_table
     from services.training.runs.waits import run_waits
     from shared.dataset import DatasetReader
+    from shared.dataset.clicks import ClickDatasetReader
     from shared.dataset.images import ImageDatasetReader
     from shared.dataset.products import ProductDatasetReader
     from shared.dataset.tables import TableDatasetReader
@@ -61,7 +64,7 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     folder = RunFolder(run_path)
     try:
         order, config = folder.order()
-        is_alone = isinstance(config, ImageRunConfig | ProductRunConfig)
+        is_alone = isinstance(config, ImageRunConfig | ProductRunConfig | ClickRunConfig)
         _prepare_jax(run_path, fits_at_once=1 if is_alone else 2)
         reporter = _Messages(channel, folder, order.has_layer_times)
         fits: Fits = KeptFits(folder.checkpoints_path, folder.identity(), save_seconds)
@@ -81,6 +84,9 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
             elif isinstance(config, ProductRunConfig):
                 pairs = ProductDatasetReader(order.dataset_folder)
                 result = run_products(pairs, order.model, config, reporter, fits)
+            elif isinstance(config, ClickRunConfig):
+                clicks = ClickDatasetReader(order.dataset_folder)
+                result = run_clicks(clicks, order.model, config, reporter, fits)
             else:
                 reporter.progress(0, 2 * config.members * config.epochs, "reading the dataset")
                 users = DatasetReader(order.dataset_folder)

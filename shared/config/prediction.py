@@ -163,6 +163,8 @@ def _target(value: Any) -> Target:
         raise strict.refusal("target.kind", "'image_class' needs a `source: {images: FOLDER}`")
     if kind == "sentiment":
         raise strict.refusal("target.kind", "'sentiment' needs a `source: {text: FILE}`")
+    if kind == "next_click":
+        raise strict.refusal("target.kind", "'next_click' needs a `source: {sessions: FILE, …}`")
     if kind == "next_product":
         raise strict.refusal(
             "target.kind", "a question about products stands alone; give files about users only"

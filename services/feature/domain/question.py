@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from shared.config.clicks import ClickPrediction, parse_click_prediction
 from shared.config.images import ImagePrediction, parse_image_prediction
 from shared.config.prediction import Eligibility, PredictionFile, parse_prediction
 from shared.config.product import ProductPrediction, parse_product_prediction
@@ -99,6 +100,15 @@ def product_question_of(texts: Sequence[str]) -> ProductPrediction:
         InvalidArgumentError: There are several, or it is wrong.
     """
     return parse_product_prediction(_alone(texts, "products"))
+
+
+def click_question_of(texts: Sequence[str]) -> ClickPrediction:
+    """Read the one prediction file about sessions of clicks that a dataset is to serve.
+
+    Raises:
+        InvalidArgumentError: There are several, or it is wrong.
+    """
+    return parse_click_prediction(_alone(texts, "sessions"))
 
 
 def _alone(texts: Sequence[str], source: str) -> str:

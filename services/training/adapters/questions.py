@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from services.training.models import sequence, table
+from services.training.runs.click_config import click_config_of
 from services.training.runs.config import AnyRunConfig, RunConfig
 from services.training.runs.heads import HEADS
 from services.training.runs.image_config import image_config_of
 from services.training.runs.product_config import product_config_of
 from services.training.runs.table_config import table_config_of
+from shared.config.clicks import parse_click_prediction
 from shared.config.images import parse_image_prediction
 from shared.config.prediction import PredictionFile, parse_prediction
 from shared.config.product import parse_product_prediction
@@ -32,6 +34,9 @@ def config_of(prediction_files: Sequence[str], seed: int, usual: RunConfig) -> A
     if kind == "table":
         rows = parse_table_prediction(_alone(prediction_files, kind))
         return table_config_of(rows, seed, usual.bootstrap_samples)
+    if kind == "sessions":
+        clicks = parse_click_prediction(_alone(prediction_files, kind))
+        return click_config_of(clicks, seed, usual.bootstrap_samples)
     if kind == "products":
         products = parse_product_prediction(_alone(prediction_files, kind))
         return product_config_of(products, seed, usual.bootstrap_samples)
@@ -86,6 +91,8 @@ def names_of(prediction_files: Sequence[str]) -> list[str]:
         return [parse_image_prediction(_alone(prediction_files, kind)).name]
     if kind == "table":
         return [parse_table_prediction(_alone(prediction_files, kind)).name]
+    if kind == "sessions":
+        return [parse_click_prediction(_alone(prediction_files, kind)).name]
     if kind == "products":
         return [parse_product_prediction(_alone(prediction_files, kind)).name]
     return [file.name for file in _parse_files(prediction_files)]

@@ -9,9 +9,11 @@ import yaml
 from services.training.engine import FitConfig, OptimizerConfig
 from services.training.models import ModelConfig, parse_config
 from services.training.runs import image_config
+from services.training.runs.click_config import ClickRunConfig
 from services.training.runs.image_config import ImageRunConfig
 from services.training.runs.product_config import ProductRunConfig
 from services.training.runs.table_config import TableRunConfig
+from shared.dataset.clicks import KIND as CLICKS
 from shared.dataset.images import KIND as IMAGES
 from shared.dataset.products import KIND as PRODUCTS
 from shared.dataset.tables import KIND as TABLE
@@ -106,7 +108,7 @@ class RunConfig:
         )
 
 
-AnyRunConfig = RunConfig | ImageRunConfig | ProductRunConfig | TableRunConfig
+AnyRunConfig = RunConfig | ImageRunConfig | ProductRunConfig | TableRunConfig | ClickRunConfig
 
 
 def to_yaml(config: AnyRunConfig) -> str:
@@ -118,6 +120,8 @@ def to_yaml(config: AnyRunConfig) -> str:
         values["kind"] = PRODUCTS
     if isinstance(config, TableRunConfig):
         values["kind"] = TABLE
+    if isinstance(config, ClickRunConfig):
+        values["kind"] = CLICKS
     return yaml.safe_dump(values, sort_keys=True)
 
 
@@ -143,4 +147,6 @@ def from_yaml(text: str) -> AnyRunConfig:
         return ProductRunConfig(**values)
     if kind == TABLE:
         return TableRunConfig(**values)
+    if kind == CLICKS:
+        return ClickRunConfig(**values)
     return RunConfig(**values)

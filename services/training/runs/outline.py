@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from services.training.models import LayerList
+from services.training.runs.click_config import ClickRunConfig, click_layers
 from services.training.runs.config import AnyRunConfig, RunConfig
 from services.training.runs.heads import HEADS
 from services.training.runs.image_config import ImageRunConfig, image_layers
@@ -17,6 +18,7 @@ from services.training.runs.tables import fit_reading
 from services.training.runs.unfolding import network_layers
 from services.training.runs.wait_curve import HEADS as WAIT_HEADS
 from shared.dataset import DatasetReader
+from shared.dataset.clicks import ClickDatasetReader
 from shared.dataset.images import PARTS, ImageDatasetReader
 from shared.dataset.products import ProductDatasetReader
 from shared.dataset.tables import TableDatasetReader
@@ -52,6 +54,8 @@ def outline(folder: Path, config: AnyRunConfig) -> Outline:
         return _of_table(folder, config)
     if isinstance(config, ProductRunConfig):
         return _of_products(folder, config)
+    if isinstance(config, ClickRunConfig):
+        return _of_clicks(folder, config)
     return _of_users(folder, config)
 
 
@@ -77,6 +81,17 @@ def _of_products(folder: Path, config: ProductRunConfig) -> Outline:
     dataset = ProductDatasetReader(folder).manifest
     layers = product_layers(config, dataset.candidate_count, len(dataset.features))
     return Outline({"rows": dataset.row_count}, (), layers, 1)
+
+
+def _of_clicks(folder: Path, config: ClickRunConfig) -> Outline:
+    dataset = ClickDatasetReader(folder).manifest
+    layers = click_layers(config, dataset.candidate_count, len(dataset.features))
+    counts = [block.row_count for block in dataset.blocks]
+    parts = {"evaluation train": sum(counts[:-1]), "evaluation test": counts[-1]}
+    parts["final train"] = sum(counts[1:])
+    if dataset.test:
+        parts["test files"] = dataset.test.row_count
+    return Outline(parts, (), layers, 1)
 
 
 def _of_users(folder: Path, config: RunConfig) -> Outline:
