@@ -78,7 +78,7 @@ def pooled_weights(layers: LayerList, trained: Layout, weights: Mapping[str, Arr
     parts = [
         kept[each.name]
         if each.name in kept
-        else jnp.eye(*each.shape)
+        else jnp.eye(each.shape[0])
         if each.name in _READS
         else jnp.zeros(each.shape)
         for each in last.layout.parameters

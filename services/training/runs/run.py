@@ -13,6 +13,7 @@ import numpy as np
 from services.training.engine import EpochReport, Pace
 from services.training.runs.card import model_card
 from services.training.runs.config import RunConfig, to_yaml
+from services.training.runs.embedding import EMBED_FILE, export_embedding
 from services.training.runs.ensemble import limits_of
 from services.training.runs.export import export_programs, signature
 from services.training.runs.judge import judge
@@ -28,7 +29,7 @@ from shared.dataset import DatasetReader, FoldSpec, Manifest
 from shared.errors import FailedPreconditionError
 
 EVALUATION, FINAL = "evaluation", "final"
-ROWS_FOR_COMPLETENESS = 512
+ROWS_FOR_COMPLETENESS, ROWS_FOR_EMBEDDING = 512, 4096
 
 
 class Reporter(Protocol):
@@ -96,6 +97,7 @@ def run_training(
     reporter.fitted(sample_of(fitted, rows, config))
     reporter.progress(progress.completed, progress.total, "exporting")
     exported = export_programs(fitted, _spread(rows.features, ROWS_FOR_COMPLETENESS))
+    some = _spread(rows.features[rows.eligible], ROWS_FOR_EMBEDDING)
     evaluation = {"fold": _fold(earlier, dataset, test), **judgement.evaluation}
     evaluation["losses"] = curves(progress.losses)
     manifest = {
@@ -111,6 +113,7 @@ def run_training(
     card = model_card({**manifest, "model": model}, evaluation)
     files = {
         **exported.files,
+        EMBED_FILE: export_embedding(fitted, config, rows.steps, some),
         JUDGED_FILE: judgement.rows.content,
         "evaluation.json": _json(evaluation),
         "model_card.md": card.encode(),

@@ -26,6 +26,7 @@ from tests.unit.training.conftest import SMALL, Heard
 FILES = {
     "predict.jaxexport",
     "attribute.jaxexport",
+    "embed.jaxexport",
     "weights.safetensors",
     "evaluation.json",
     "judged.safetensors",
@@ -146,7 +147,7 @@ def test_without_its_strongest_reason_a_prediction_moves_as_was_said(
 
 
 def test_programs_run_on_cpu_and_cuda_and_take_any_batch(result):
-    for name in ("predict.jaxexport", "attribute.jaxexport"):
+    for name in ("predict.jaxexport", "attribute.jaxexport", "embed.jaxexport"):
         assert set(program(result, name).platforms) == {"cpu", "cuda"}
 
 
