@@ -18,6 +18,7 @@ from services.inference.adapters.messages import (
 from services.inference.adapters.models import LoadedModels
 from services.inference.domain.prediction import Keys
 from services.inference.usecases.batch import BatchPredictor
+from services.inference.usecases.embedding_batch import KIND as EMBEDDINGS
 from services.inference.usecases.ports import Batches, Snapshots
 from services.inference.usecases.predict import Predictor
 from shared.errors import InvalidArgumentError
@@ -38,7 +39,8 @@ class InferenceServicer(rpc.InferenceServiceServicer):
         predictor: Predicts now.
         snapshots: Features in force.
         batches: Predicts for a whole dataset.
-        others: What predicts for a whole dataset with versions of a kind of their own, by kind.
+        others: What predicts for a whole dataset with versions of a kind of their own, by kind, and
+            what places its users instead.
         jobs: Batch predictions as durable resources.
         user_key: Pseudonym of an id at the source.
     """
@@ -82,9 +84,11 @@ class InferenceServicer(rpc.InferenceServiceServicer):
     ) -> pb.CreateBatchPredictionResponse:
         version = self._registry.get(request.model)
         model_version = version.name
-        kind = str(version.manifest.get("kind", ""))
+        kind = EMBEDDINGS if request.is_embedding else str(version.manifest.get("kind", ""))
         predictor: Batches = self._others.get(kind, self._batches)
         asked = {"model": request.model, "dataset": request.dataset}
+        if request.is_embedding:
+            asked["kind"] = EMBEDDINGS
 
         def work(job: JobContext) -> Mapping[str, Any]:
             job.update(model_version=model_version)

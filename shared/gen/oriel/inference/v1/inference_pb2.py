@@ -27,15 +27,15 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from oriel.common.v1 import common_pb2 as oriel_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"oriel/inference/v1/inference.proto\x12\x12oriel.inference.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1coriel/common/v1/common.proto\"=\n\x06Reason\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\"\xd7\x02\n\nPrediction\x12\x10\n\x08user_key\x18\x01 \x01(\x04\x12\x34\n\x06status\x18\x02 \x01(\x0e\x32$.oriel.inference.v1.PredictionStatus\x12\x19\n\x11ineligible_reason\x18\x03 \x01(\t\x12\x1a\n\x12\x61\x63tive_probability\x18\x04 \x01(\x01\x12\x19\n\x11\x63hurn_probability\x18\x05 \x01(\x01\x12\x1d\n\x15\x65xpected_value_micros\x18\x06 \x01(\x03\x12\x1d\n\x15segment_probabilities\x18\x07 \x03(\x01\x12+\n\x07reasons\x18\x08 \x03(\x0b\x32\x1a.oriel.inference.v1.Reason\x12\x0f\n\x07segment\x18\t \x01(\x05\x12\x18\n\x10value_low_micros\x18\n \x01(\x03\x12\x19\n\x11value_high_micros\x18\x0b \x01(\x03\"\x81\x01\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05users\x18\x02 \x03(\t\x12\x11\n\tuser_keys\x18\x03 \x03(\x04\x12)\n\x08\x66\x65\x61tures\x18\x04 \x01(\x0b\x32\x17.oriel.common.v1.Tensor\x12\x13\n\x0bhas_reasons\x18\x05 \x01(\x08\"\x8d\x01\n\x0fPredictResponse\x12\x33\n\x0bpredictions\x18\x01 \x03(\x0b\x32\x1e.oriel.inference.v1.Prediction\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12.\n\nas_of_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf4\x02\n\x0f\x42\x61tchPrediction\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.oriel.common.v1.State\x12+\n\x08progress\x18\x05 \x01(\x0b\x32\x19.oriel.common.v1.Progress\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.google.rpc.Status\x12\x18\n\x10prediction_count\x18\x07 \x01(\x03\x12\x0b\n\x03uri\x18\x08 \x01(\t\x12.\n\nas_of_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x1c\x43reateBatchPredictionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"^\n\x1d\x43reateBatchPredictionResponse\x12=\n\x10\x62\x61tch_prediction\x18\x01 \x01(\x0b\x32#.oriel.inference.v1.BatchPrediction\")\n\x19GetBatchPredictionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"[\n\x1aGetBatchPredictionResponse\x12=\n\x10\x62\x61tch_prediction\x18\x01 \x01(\x0b\x32#.oriel.inference.v1.BatchPrediction\"D\n\x1bListBatchPredictionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"w\n\x1cListBatchPredictionsResponse\x12>\n\x11\x62\x61tch_predictions\x18\x01 \x03(\x0b\x32#.oriel.inference.v1.BatchPrediction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x1c\x43\x61ncelBatchPredictionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"^\n\x1d\x43\x61ncelBatchPredictionResponse\x12=\n\x10\x62\x61tch_prediction\x18\x01 \x01(\x0b\x32#.oriel.inference.v1.BatchPrediction\"+\n\x1bWatchBatchPredictionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"]\n\x1cWatchBatchPredictionResponse\x12=\n\x10\x62\x61tch_prediction\x18\x01 \x01(\x0b\x32#.oriel.inference.v1.BatchPrediction\"-\n\x1aLoadFeatureSnapshotRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"a\n\x1bLoadFeatureSnapshotResponse\x12\x12\n\nuser_count\x18\x01 \x01(\x03\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x7f\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\x12\x14\n\x0c\x64\x61taset_hash\x18\x03 \x01(\t\x12\x1b\n\x13\x66\x65\x61ture_set_version\x18\x04 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x05 \x03(\t\x12\x0b\n\x03uri\x18\x06 \x01(\t\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"R\n\x17GetModelVersionResponse\x12\x37\n\rmodel_version\x18\x01 \x01(\x0b\x32 .oriel.inference.v1.ModelVersion\"P\n\x18ListModelVersionsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"n\n\x19ListModelVersionsResponse\x12\x38\n\x0emodel_versions\x18\x01 \x03(\x0b\x32 .oriel.inference.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x14SetModelAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"P\n\x15SetModelAliasResponse\x12\x37\n\rmodel_version\x18\x01 \x01(\x0b\x32 .oriel.inference.v1.ModelVersion*\x9c\x01\n\x10PredictionStatus\x12!\n\x1dPREDICTION_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bPREDICTION_STATUS_PREDICTED\x10\x01\x12 \n\x1cPREDICTION_STATUS_INELIGIBLE\x10\x02\x12\"\n\x1ePREDICTION_STATUS_UNKNOWN_USER\x10\x03\x32\x8b\t\n\x10InferenceService\x12R\n\x07Predict\x12\".oriel.inference.v1.PredictRequest\x1a#.oriel.inference.v1.PredictResponse\x12|\n\x15\x43reateBatchPrediction\x12\x30.oriel.inference.v1.CreateBatchPredictionRequest\x1a\x31.oriel.inference.v1.CreateBatchPredictionResponse\x12s\n\x12GetBatchPrediction\x12-.oriel.inference.v1.GetBatchPredictionRequest\x1a..oriel.inference.v1.GetBatchPredictionResponse\x12y\n\x14ListBatchPredictions\x12/.oriel.inference.v1.ListBatchPredictionsRequest\x1a\x30.oriel.inference.v1.ListBatchPredictionsResponse\x12|\n\x15\x43\x61ncelBatchPrediction\x12\x30.oriel.inference.v1.CancelBatchPredictionRequest\x1a\x31.oriel.inference.v1.CancelBatchPredictionResponse\x12{\n\x14WatchBatchPrediction\x12/.oriel.inference.v1.WatchBatchPredictionRequest\x1a\x30.oriel.inference.v1.WatchBatchPredictionResponse0\x01\x12v\n\x13LoadFeatureSnapshot\x12..oriel.inference.v1.LoadFeatureSnapshotRequest\x1a/.oriel.inference.v1.LoadFeatureSnapshotResponse\x12j\n\x0fGetModelVersion\x12*.oriel.inference.v1.GetModelVersionRequest\x1a+.oriel.inference.v1.GetModelVersionResponse\x12p\n\x11ListModelVersions\x12,.oriel.inference.v1.ListModelVersionsRequest\x1a-.oriel.inference.v1.ListModelVersionsResponse\x12\x64\n\rSetModelAlias\x12(.oriel.inference.v1.SetModelAliasRequest\x1a).oriel.inference.v1.SetModelAliasResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"oriel/inference/v1/inference.proto\x12\x12oriel.inference.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1coriel/common/v1/common.proto\"=\n\x06Reason\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\"\xd7\x02\n\nPrediction\x12\x10\n\x08user_key\x18\x01 \x01(\x04\x12\x34\n\x06status\x18\x02 \x01(\x0e\x32$.oriel.inference.v1.PredictionStatus\x12\x19\n\x11ineligible_reason\x18\x03 \x01(\t\x12\x1a\n\x12\x61\x63tive_probability\x18\x04 \x01(\x01\x12\x19\n\x11\x63hurn_probability\x18\x05 \x01(\x01\x12\x1d\n\x15\x65xpected_value_micros\x18\x06 \x01(\x03\x12\x1d\n\x15segment_probabilities\x18\x07 \x03(\x01\x12+\n\x07reasons\x18\x08 \x03(\x0b\x32\x1a.oriel.inference.v1.Reason\x12\x0f\n\x07segment\x18\t \x01(\x05\x12\x18\n\x10value_low_micros\x18\n \x01(\x03\x12\x19\n\x11value_high_micros\x18\x0b \x01(\x03\"\x81\x01\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05users\x18\x02 \x03(\t\x12\x11\n\tuser_keys\x18\x03 \x03(\x04\x12)\n\x08\x66\x65\x61tures\x18\x04 \x01(\x0b\x32\x17.oriel.common.v1.Tensor\x12\x13\n\x0bhas_reasons\x18\x05 \x01(\x08\"\x8d\x01\n\x0fPredictResponse\x12\x33\n\x0bpredictions\x18\x01 \x03(\x0b\x32\x1e.oriel.inference.v1.Prediction\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12.\n\nas_of_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf4\x02\n\x0f\x42\x61tchPrediction\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.oriel.common.v1.State\x12+\n\x08progress\x18\x05 \x01(\x0b\x32\x19.oriel.common.v1.Progress\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.google.rpc.Status\x12\x18\n\x10prediction_count\x18\x07 \x01(\x03\x12\x0b\n\x03uri\x18\x08 \x01(\t\x12.\n\nas_of_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"h\n\x1c\x43reateBatchPredictionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x14\n\x0cis_embedding\x18\x04 \x01(\x08\"^\n\x1d\x43reateBatchPredictionResponse\x12=\n\x10\x62\x61tch_prediction\x18\x01 \x01(\x0b\x32#.oriel.inference.v1.BatchPrediction\")\n\x19GetBatchPredictionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"[\n\x1aGetBatchPredictionResponse\x12=\n\x10\x62\x61tch_prediction\x18\x01 \x01(\x0b\x32#.oriel.inference.v1.BatchPrediction\"D\n\x1bListBatchPredictionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"w\n\x1cListBatchPredictionsResponse\x12>\n\x11\x62\x61tch_predictions\x18\x01 \x03(\x0b\x32#.oriel.inference.v1.BatchPrediction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x1c\x43\x61ncelBatchPredictionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"^\n\x1d\x43\x61ncelBatchPredictionResponse\x12=\n\x10\x62\x61tch_prediction\x18\x01 \x01(\x0b\x32#.oriel.inference.v1.BatchPrediction\"+\n\x1bWatchBatchPredictionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"]\n\x1cWatchBatchPredictionResponse\x12=\n\x10\x62\x61tch_prediction\x18\x01 \x01(\x0b\x32#.oriel.inference.v1.BatchPrediction\"-\n\x1aLoadFeatureSnapshotRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"a\n\x1bLoadFeatureSnapshotResponse\x12\x12\n\nuser_count\x18\x01 \x01(\x03\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x7f\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\x12\x14\n\x0c\x64\x61taset_hash\x18\x03 \x01(\t\x12\x1b\n\x13\x66\x65\x61ture_set_version\x18\x04 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x05 \x03(\t\x12\x0b\n\x03uri\x18\x06 \x01(\t\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"R\n\x17GetModelVersionResponse\x12\x37\n\rmodel_version\x18\x01 \x01(\x0b\x32 .oriel.inference.v1.ModelVersion\"P\n\x18ListModelVersionsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"n\n\x19ListModelVersionsResponse\x12\x38\n\x0emodel_versions\x18\x01 \x03(\x0b\x32 .oriel.inference.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x14SetModelAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"P\n\x15SetModelAliasResponse\x12\x37\n\rmodel_version\x18\x01 \x01(\x0b\x32 .oriel.inference.v1.ModelVersion*\x9c\x01\n\x10PredictionStatus\x12!\n\x1dPREDICTION_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bPREDICTION_STATUS_PREDICTED\x10\x01\x12 \n\x1cPREDICTION_STATUS_INELIGIBLE\x10\x02\x12\"\n\x1ePREDICTION_STATUS_UNKNOWN_USER\x10\x03\x32\x8b\t\n\x10InferenceService\x12R\n\x07Predict\x12\".oriel.inference.v1.PredictRequest\x1a#.oriel.inference.v1.PredictResponse\x12|\n\x15\x43reateBatchPrediction\x12\x30.oriel.inference.v1.CreateBatchPredictionRequest\x1a\x31.oriel.inference.v1.CreateBatchPredictionResponse\x12s\n\x12GetBatchPrediction\x12-.oriel.inference.v1.GetBatchPredictionRequest\x1a..oriel.inference.v1.GetBatchPredictionResponse\x12y\n\x14ListBatchPredictions\x12/.oriel.inference.v1.ListBatchPredictionsRequest\x1a\x30.oriel.inference.v1.ListBatchPredictionsResponse\x12|\n\x15\x43\x61ncelBatchPrediction\x12\x30.oriel.inference.v1.CancelBatchPredictionRequest\x1a\x31.oriel.inference.v1.CancelBatchPredictionResponse\x12{\n\x14WatchBatchPrediction\x12/.oriel.inference.v1.WatchBatchPredictionRequest\x1a\x30.oriel.inference.v1.WatchBatchPredictionResponse0\x01\x12v\n\x13LoadFeatureSnapshot\x12..oriel.inference.v1.LoadFeatureSnapshotRequest\x1a/.oriel.inference.v1.LoadFeatureSnapshotResponse\x12j\n\x0fGetModelVersion\x12*.oriel.inference.v1.GetModelVersionRequest\x1a+.oriel.inference.v1.GetModelVersionResponse\x12p\n\x11ListModelVersions\x12,.oriel.inference.v1.ListModelVersionsRequest\x1a-.oriel.inference.v1.ListModelVersionsResponse\x12\x64\n\rSetModelAlias\x12(.oriel.inference.v1.SetModelAliasRequest\x1a).oriel.inference.v1.SetModelAliasResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'oriel.inference.v1.inference_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PREDICTIONSTATUS']._serialized_start=2732
-  _globals['_PREDICTIONSTATUS']._serialized_end=2888
+  _globals['_PREDICTIONSTATUS']._serialized_start=2754
+  _globals['_PREDICTIONSTATUS']._serialized_end=2910
   _globals['_REASON']._serialized_start=146
   _globals['_REASON']._serialized_end=207
   _globals['_PREDICTION']._serialized_start=210
@@ -47,43 +47,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHPREDICTION']._serialized_start=832
   _globals['_BATCHPREDICTION']._serialized_end=1204
   _globals['_CREATEBATCHPREDICTIONREQUEST']._serialized_start=1206
-  _globals['_CREATEBATCHPREDICTIONREQUEST']._serialized_end=1288
-  _globals['_CREATEBATCHPREDICTIONRESPONSE']._serialized_start=1290
-  _globals['_CREATEBATCHPREDICTIONRESPONSE']._serialized_end=1384
-  _globals['_GETBATCHPREDICTIONREQUEST']._serialized_start=1386
-  _globals['_GETBATCHPREDICTIONREQUEST']._serialized_end=1427
-  _globals['_GETBATCHPREDICTIONRESPONSE']._serialized_start=1429
-  _globals['_GETBATCHPREDICTIONRESPONSE']._serialized_end=1520
-  _globals['_LISTBATCHPREDICTIONSREQUEST']._serialized_start=1522
-  _globals['_LISTBATCHPREDICTIONSREQUEST']._serialized_end=1590
-  _globals['_LISTBATCHPREDICTIONSRESPONSE']._serialized_start=1592
-  _globals['_LISTBATCHPREDICTIONSRESPONSE']._serialized_end=1711
-  _globals['_CANCELBATCHPREDICTIONREQUEST']._serialized_start=1713
-  _globals['_CANCELBATCHPREDICTIONREQUEST']._serialized_end=1757
-  _globals['_CANCELBATCHPREDICTIONRESPONSE']._serialized_start=1759
-  _globals['_CANCELBATCHPREDICTIONRESPONSE']._serialized_end=1853
-  _globals['_WATCHBATCHPREDICTIONREQUEST']._serialized_start=1855
-  _globals['_WATCHBATCHPREDICTIONREQUEST']._serialized_end=1898
-  _globals['_WATCHBATCHPREDICTIONRESPONSE']._serialized_start=1900
-  _globals['_WATCHBATCHPREDICTIONRESPONSE']._serialized_end=1993
-  _globals['_LOADFEATURESNAPSHOTREQUEST']._serialized_start=1995
-  _globals['_LOADFEATURESNAPSHOTREQUEST']._serialized_end=2040
-  _globals['_LOADFEATURESNAPSHOTRESPONSE']._serialized_start=2042
-  _globals['_LOADFEATURESNAPSHOTRESPONSE']._serialized_end=2139
-  _globals['_MODELVERSION']._serialized_start=2141
-  _globals['_MODELVERSION']._serialized_end=2268
-  _globals['_GETMODELVERSIONREQUEST']._serialized_start=2270
-  _globals['_GETMODELVERSIONREQUEST']._serialized_end=2308
-  _globals['_GETMODELVERSIONRESPONSE']._serialized_start=2310
-  _globals['_GETMODELVERSIONRESPONSE']._serialized_end=2392
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=2394
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=2474
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=2476
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=2586
-  _globals['_SETMODELALIASREQUEST']._serialized_start=2588
-  _globals['_SETMODELALIASREQUEST']._serialized_end=2647
-  _globals['_SETMODELALIASRESPONSE']._serialized_start=2649
-  _globals['_SETMODELALIASRESPONSE']._serialized_end=2729
-  _globals['_INFERENCESERVICE']._serialized_start=2891
-  _globals['_INFERENCESERVICE']._serialized_end=4054
+  _globals['_CREATEBATCHPREDICTIONREQUEST']._serialized_end=1310
+  _globals['_CREATEBATCHPREDICTIONRESPONSE']._serialized_start=1312
+  _globals['_CREATEBATCHPREDICTIONRESPONSE']._serialized_end=1406
+  _globals['_GETBATCHPREDICTIONREQUEST']._serialized_start=1408
+  _globals['_GETBATCHPREDICTIONREQUEST']._serialized_end=1449
+  _globals['_GETBATCHPREDICTIONRESPONSE']._serialized_start=1451
+  _globals['_GETBATCHPREDICTIONRESPONSE']._serialized_end=1542
+  _globals['_LISTBATCHPREDICTIONSREQUEST']._serialized_start=1544
+  _globals['_LISTBATCHPREDICTIONSREQUEST']._serialized_end=1612
+  _globals['_LISTBATCHPREDICTIONSRESPONSE']._serialized_start=1614
+  _globals['_LISTBATCHPREDICTIONSRESPONSE']._serialized_end=1733
+  _globals['_CANCELBATCHPREDICTIONREQUEST']._serialized_start=1735
+  _globals['_CANCELBATCHPREDICTIONREQUEST']._serialized_end=1779
+  _globals['_CANCELBATCHPREDICTIONRESPONSE']._serialized_start=1781
+  _globals['_CANCELBATCHPREDICTIONRESPONSE']._serialized_end=1875
+  _globals['_WATCHBATCHPREDICTIONREQUEST']._serialized_start=1877
+  _globals['_WATCHBATCHPREDICTIONREQUEST']._serialized_end=1920
+  _globals['_WATCHBATCHPREDICTIONRESPONSE']._serialized_start=1922
+  _globals['_WATCHBATCHPREDICTIONRESPONSE']._serialized_end=2015
+  _globals['_LOADFEATURESNAPSHOTREQUEST']._serialized_start=2017
+  _globals['_LOADFEATURESNAPSHOTREQUEST']._serialized_end=2062
+  _globals['_LOADFEATURESNAPSHOTRESPONSE']._serialized_start=2064
+  _globals['_LOADFEATURESNAPSHOTRESPONSE']._serialized_end=2161
+  _globals['_MODELVERSION']._serialized_start=2163
+  _globals['_MODELVERSION']._serialized_end=2290
+  _globals['_GETMODELVERSIONREQUEST']._serialized_start=2292
+  _globals['_GETMODELVERSIONREQUEST']._serialized_end=2330
+  _globals['_GETMODELVERSIONRESPONSE']._serialized_start=2332
+  _globals['_GETMODELVERSIONRESPONSE']._serialized_end=2414
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=2416
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=2496
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=2498
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=2608
+  _globals['_SETMODELALIASREQUEST']._serialized_start=2610
+  _globals['_SETMODELALIASREQUEST']._serialized_end=2669
+  _globals['_SETMODELALIASRESPONSE']._serialized_start=2671
+  _globals['_SETMODELALIASRESPONSE']._serialized_end=2751
+  _globals['_INFERENCESERVICE']._serialized_start=2913
+  _globals['_INFERENCESERVICE']._serialized_end=4076
 # @@protoc_insertion_point(module_scope)

@@ -254,7 +254,7 @@ class BatchPrediction(_message.Message):
     prediction_count: _builtins.int
     """Users predicted for."""
     uri: _builtins.str
-    """Arrow IPC file of all predictions, ordered by user."""
+    """Arrow IPC file of all predictions or embeddings, ordered by user."""
     @_builtins.property
     def progress(self) -> _common_pb2.Progress:
         """How far it has come."""
@@ -307,22 +307,28 @@ class CreateBatchPredictionRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     DATASET_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IS_EMBEDDING_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model, alias or version."""
     dataset: _builtins.str
     """Scoring dataset: datasets/{dataset}."""
     request_id: _builtins.str
     """The same id names the same batch prediction."""
+    is_embedding: _builtins.bool
+    """Whether to say where the model's encoder places each user instead of what it predicts: an Arrow
+    IPC file of user_key, eligible and embedding.
+    """
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         dataset: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        is_embedding: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "model", b"model", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "is_embedding", b"is_embedding", "model", b"model", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
