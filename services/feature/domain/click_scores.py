@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import sparse
 
-from services.feature.domain.click_memory import Floats, Matrix, Memory, best
+from services.feature.domain.click_memory import Matrix, Memory, best
 from services.feature.domain.click_own import Own
 from services.feature.domain.click_sessions import Places
 
@@ -14,7 +14,7 @@ NEIGHBOURS = 150
 
 SCORES = (
     *("at_once", "at_once_before", "after", "before"),
-    *("together_last", "together", "two_steps", "lately", "neighbours", "neighbours_lately"),
+    *("together_last", "together", "two_steps", "lately", "neighbours"),
 )
 
 OWN_FIRST = 1_000.0
@@ -38,8 +38,7 @@ def scores_of(own: Own, memory: Memory) -> dict[str, Matrix]:
         "together": fading @ memory.together,
         "two_steps": fading @ memory.two_steps,
         "lately": fading @ memory.lately,
-        "neighbours": _neighbours(fading, memory, np.ones(memory.sessions.shape[0])),
-        "neighbours_lately": _neighbours(fading, memory, _late(memory.sessions.shape[0])),
+        "neighbours": _neighbours(fading, memory),
     }
 
 
@@ -69,15 +68,10 @@ def values_at(matrix: Matrix, items: Places) -> Matrix:
     return np.asarray(matrix[rows, np.maximum(items, 0).ravel()]).reshape(items.shape)
 
 
-def _late(count: int) -> Floats:
-    """Weights of sessions that fall by half over a tenth of them."""
-    return 0.5 ** (np.arange(count)[::-1] / (0.1 * count))
-
-
-def _neighbours(fading: Matrix, memory: Memory, weights: Floats) -> Matrix:
+def _neighbours(fading: Matrix, memory: Memory) -> Matrix:
     """Items of sessions by how like these are to the one at hand."""
     sizes = np.asarray(memory.sessions.sum(axis=1)).ravel()
-    scaled = sparse.diags(weights / np.sqrt(np.maximum(sizes, 1.0))) @ memory.sessions
+    scaled = sparse.diags(1.0 / np.sqrt(np.maximum(sizes, 1.0))) @ memory.sessions
     rare = sparse.diags(1.0 / np.sqrt(np.maximum(memory.clicks, 1.0)))
     alike = best((fading @ rare @ scaled.T).tocsr(), NEIGHBOURS)
     return to_most((alike @ memory.sessions).tocsr())

@@ -39,7 +39,7 @@ class ClickRunConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     batch_size: int = 128
-    epochs: int = 4
+    epochs: int = 6
     bootstrap_samples: int = 200
 
     def model_config(self) -> ModelConfig:
