@@ -18,8 +18,10 @@ from pipelines import (
     side_question,
 )
 from pipelines.clients import Clients
+from pipelines.segments.discover import discover
 from pipelines.simulator import simulate
 from shared.config.home import Home
+from shared.registry import ModelRegistry
 
 _EVENTS = "events.jsonl"
 
@@ -46,18 +48,22 @@ def carry_out(
     out: Path,
     stages: console.Stages,
     *,
+    home: Home,
     keep_ids: bool,
 ) -> Result:
-    """Do the job and publish its results in a folder."""
+    """Do the job in a workspace and publish its results in a folder."""
     clients = Clients(channel)
     answers = main_job.run(clients, job, stages)
+    segments = discover(clients, answers, ModelRegistry(home.registry_path), stages)
     products, orders = (
         side_question.ask(clients, answers, stages, each.PREDICTION, each.STAGE)
         for each in (next_products, next_orders)
     )
     stages.show("report", common_pb2.Progress(message="drawing"))
     folder = main_job_publish.staging(out)
-    summary = main_job_results.write(clients, answers, products, orders, folder, keep_ids=keep_ids)
+    summary = main_job_results.write(
+        clients, answers, segments, products, orders, folder, keep_ids=keep_ids
+    )
     main_job_publish.publish(out, folder, summary)
     stages.end("report", ", ".join(name for name in summary["files_sha256"]))
     return Result(answers, summary, out)

@@ -29,6 +29,7 @@ RELEASE = version("oriel")
 MODEL = "models/customer_90d"
 CHAMPION = f"{MODEL}/aliases/champion"
 PREDICTIONS = ("churn_90d", "value_90d", "segment_90d")
+HORIZON_DAYS = 90
 _PREDICTIONS_FOLDER = Path(__file__).resolve().parents[1] / "predictions"
 _FINGERPRINT_FIELDS = (
     "currency",
@@ -84,6 +85,8 @@ class Answers:
     """What of it was known at the instant predicted from."""
     as_of_time: datetime
     training: feature_pb2.Dataset
+    earlier: feature_pb2.Dataset
+    """The customers known a horizon before the instant predicted from, as they were then."""
     scoring: feature_pb2.Dataset
     model: inference_pb2.ModelVersion
     batch: inference_pb2.BatchPrediction
@@ -119,14 +122,16 @@ def run(clients: Clients, job: MainJob, stages: Stages) -> Answers:
     )
     everything = clients.ingestion.GetWorkspaceSummary(ingestion_pb2.GetWorkspaceSummaryRequest())
     as_of_time = prediction_time(everything, job.as_of)
-    held = fingerprint(everything, as_of_time)
     files = prediction_files()
 
-    def dataset(purpose: "feature_pb2.DatasetPurpose.ValueType") -> Any:
+    def dataset(
+        purpose: "feature_pb2.DatasetPurpose.ValueType", moment: datetime = as_of_time
+    ) -> Any:
+        held = fingerprint(everything, moment)
         request = feature_pb2.CreateDatasetRequest(
             prediction_files=files,
             purpose=purpose,
-            as_of_time=stamp(as_of_time),
+            as_of_time=stamp(moment),
             request_id=request_id("dataset", held, purpose, *files),
         )
         return lambda show: clients.build_dataset(request, show)
@@ -146,6 +151,15 @@ def run(clients: Clients, job: MainJob, stages: Stages) -> Answers:
     )
     promoted = clients.inference.SetModelAlias(
         inference_pb2.SetModelAliasRequest(name=CHAMPION, model_version=trained.model_version)
+    )
+    # Before the scoring set: serving takes the newest one.
+    earlier = timed.run(
+        "look a horizon back",
+        dataset(
+            feature_pb2.DATASET_PURPOSE_SCORING,
+            days_before(as_of_time, HORIZON_DAYS, everything.time_zone),
+        ),
+        _dataset_note,
     )
     scoring = timed.run(
         "build scoring set", dataset(feature_pb2.DATASET_PURPOSE_SCORING), _dataset_note
@@ -173,6 +187,7 @@ def run(clients: Clients, job: MainJob, stages: Stages) -> Answers:
         before=before,
         as_of_time=as_of_time,
         training=training,
+        earlier=earlier,
         scoring=scoring,
         model=promoted.model_version,
         batch=batch,
@@ -195,6 +210,15 @@ def midnight_after(moment: datetime, zone: str) -> datetime:
     """
     local = moment.astimezone(ZoneInfo(zone))
     return midnight_of(local.date() + timedelta(days=1), zone)
+
+
+def days_before(midnight: datetime, days: int, zone: str) -> datetime:
+    """Return the midnight of a zone so many days before another, in UTC.
+
+    >>> days_before(datetime(2011, 5, 9, 23, tzinfo=UTC), 90, "Europe/London").isoformat()
+    '2011-02-09T00:00:00+00:00'
+    """
+    return midnight_of(midnight.astimezone(ZoneInfo(zone)).date() - timedelta(days=days), zone)
 
 
 def midnight_of(day: date, zone: str) -> datetime:

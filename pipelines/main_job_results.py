@@ -28,6 +28,8 @@ from pipelines.report import (
     write_report,
 )
 from pipelines.report.gather import YEAR, shift
+from pipelines.segments.discover import SegmentAnswer
+from pipelines.segments.discovered import segments_csv
 from pipelines.side_question import SideAnswer
 from shared.dataset import DatasetReader, Manifest
 
@@ -37,6 +39,7 @@ _RECENCY, _ORDERS, _GROSS = "recency_days", "orders_ever", "gross_365d"
 def write(
     clients: Clients,
     answers: Answers,
+    segments: SegmentAnswer,
     products: SideAnswer,
     orders: SideAnswer,
     folder: Path,
@@ -74,15 +77,19 @@ def write(
         predictions=predictions,
         history=_history(scoring),
         source_ids=ids,
+        segments=segments.found,
     )
     write_report(inputs, folder)
     (folder / "predictions.csv").write_bytes(predictions_csv(predictions, ids))
+    if segments.found is not None:
+        (folder / "segments.csv").write_bytes(segments_csv(segments.found, ids))
     if products.table is not None:
         (folder / "next_products.csv").write_bytes(next_products_csv(products.table, ids))
     if orders.table is not None:
         (folder / "next_order.csv").write_bytes(next_orders_csv(orders.table, predictions, ids))
     return {
         **_summary(inputs, answers, folder),
+        "segments": segments.summary(),
         "next_products": products.summary(),
         "next_order": orders.summary(),
     }

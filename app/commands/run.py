@@ -50,6 +50,7 @@ def run(
     \b
       report.html      one page: segments, whom to contact, how far to trust it
       predictions.csv  one row a customer known before that instant
+      segments.csv     the segment each was found in, its name, and the one 90 days before
       next_products.csv  ten products each may order next, and ten that are new to them
       next_order.csv   in how many days each orders next, and how probably within 30, 60, 90
       contacts.csv     whom to contact first, with the reasons
@@ -92,7 +93,7 @@ def run(
         is_simulated=events is None,
     )
     with open_session(home, "oriel run") as channel, console.stages() as stages:
-        result = main_job.carry_out(channel, job, out, stages, keep_ids=keep_ids)
+        result = main_job.carry_out(channel, job, out, stages, home=home, keep_ids=keep_ids)
     main_job.tell(result, home=home, seconds=time.perf_counter() - started)
 
 

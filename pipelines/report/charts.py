@@ -76,7 +76,7 @@ def histogram_chart(findings: Findings) -> Chart:
     return _one("histogram", specs.histogram(counts, HALF), told)
 
 
-def segment_chart(rows: Sequence[Row]) -> Chart:
+def segment_chart(rows: Sequence[Row], name: str = "segments") -> Chart:
     """Share of customers beside share of expected spend; `segment`, `customers`, `spend`."""
     flat = [
         {"segment": row["segment"], "measure": measure, "share": row[key]}
@@ -88,7 +88,8 @@ def segment_chart(rows: Sequence[Row]) -> Chart:
         f"{numbers.percent(row['spend'])} of expected spend"
         for row in rows
     )
-    return _one("segments", specs.segments(flat, HALF), f"Value segments. {told}.")
+    kind = "Value segments" if name == "segments" else "Discovered segments"
+    return _one(name, specs.segments(flat, HALF), f"{kind}. {told}.")
 
 
 def gain_chart(quality: Quality) -> Chart:

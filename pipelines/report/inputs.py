@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.segments.discovered import Discovered
+
 
 @dataclass(frozen=True)
 class MonthSales:
@@ -118,6 +120,7 @@ class ReportInputs:
             `as_of_time`) and, where refunds are known, `net_micros` int64 (the same less refunds),
             which then says how valuable a customer is.
         source_ids: Ids at the source by user_key; a key without one is shown as a pseudonym.
+        segments: Discovered segments; None where too few customers have ordered.
     """
 
     source: str
@@ -136,3 +139,4 @@ class ReportInputs:
     predictions: pa.Table
     history: pa.Table
     source_ids: Mapping[int, str]
+    segments: Discovered | None = None

@@ -18,6 +18,7 @@ from pipelines.report.audiences import Audience
 from pipelines.report.charts import Chart
 from pipelines.report.contacts import contacts_of
 from pipelines.report.customers import Customers
+from pipelines.report.discovered import block_of
 from pipelines.report.findings import Findings
 from pipelines.report.inputs import ReportInputs
 from pipelines.report.quality import MODELS, Quality
@@ -52,6 +53,7 @@ def page(
         audiences=[_audience(customers, each) for each in audiences],
         contact_count=sum(len(each.members) for each in audiences),
         segments=segments,
+        discovered=block_of(inputs),
         deciles=decile_rows(quality),
         data_rows=_data_rows(inputs),
         model_titles=[title for _, title in MODELS],

@@ -9,6 +9,8 @@ Spec = dict[str, Any]
 
 INK, MUTED, GRID = "#1f2d3a", "#566573", "#e6e2d8"
 TEAL, TEAL_SOFT, SAND, CORAL = "#0f766e", "#8cc9c1", "#d8cdb8", "#b4472b"
+_APART = (TEAL, CORAL, "#c9a227", "#4b6aa8", "#7a5195", "#8cc9c1", "#6b7a3a", "#a88f74")
+"""Colours that tell up to eight groups apart, also for most people who see colours otherwise."""
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
 _CONFIG: Spec = {
@@ -171,6 +173,27 @@ def segments(rows: Sequence[Mapping[str, Any]], width: int) -> Spec:
                 "field": "measure",
                 "type": "nominal",
                 "scale": {"domain": measures, "range": [SAND, TEAL]},
+            },
+        },
+    )
+
+
+def embedding_map(rows: Sequence[Mapping[str, Any]], names: Sequence[str], width: int) -> Spec:
+    """Customers where the model places them: `x`, `y`, `segment`; axes have no unit."""
+    axis = {"type": "quantitative", "axis": None, "scale": {"zero": False}}
+    return _chart(
+        rows,
+        width=width,
+        height=330,
+        mark={"type": "circle", "size": 16, "opacity": 0.7},
+        encoding={
+            "x": axis | {"field": "x"},
+            "y": axis | {"field": "y"},
+            "color": {
+                "field": "segment",
+                "type": "nominal",
+                "scale": {"domain": list(names), "range": list(_APART[: len(names)])},
+                "legend": {"columns": 2, "labelLimit": 200, "symbolType": "circle"},
             },
         },
     )

@@ -26,6 +26,7 @@ GLOSSARY = (
     ("Net sales", "Gross sales less refunds and cancelled orders."),
     ("Spend last year", "Spend in the 365 days before, refunds taken off where they are known."),
     ("Value segment", "Nothing, or the low, middle or high third of spenders in such a window."),
+    ("Discovered segment", "Customers whom the model places close together, by what they do."),
     ("Lift", "How many times the average a group orders."),
     ("Gain", "Share of all buyers found by contacting the most likely customers first."),
     ("Calibration", "Of those given 30%, do 30 in 100 order? On the diagonal, yes."),

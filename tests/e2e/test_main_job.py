@@ -56,6 +56,7 @@ def test_the_results_lie_where_the_summary_says(finished):
         "next_products.csv",
         "predictions.csv",
         "report.html",
+        "segments.csv",
         "summary.json",
         "workspace",
     }
@@ -103,6 +104,27 @@ def test_when_each_customer_orders_next_agrees_with_whether(finished):
         assert bool(row["next_order_days"]) == (by[2] >= 0.5)
 
 
+def test_every_customer_is_in_a_named_segment_and_moves_add_up(finished):
+    out, _ = finished
+    with (out / "segments.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    told = json.loads((out / "summary.json").read_text())["segments"]
+    assert [row["user"] for row in rows] == [row["user"] for row in rows_of(out)]
+    for row, said in zip(rows, rows_of(out), strict=True):
+        assert (row["segment"] == "0") == (said["eligible"] == "false")
+    names = {(row["segment"], row["name"]) for row in rows if row["segment"] != "0"}
+    sizes = {str(each["segment"]): each["customers"] for each in told["segments"]}
+    assert names == {(str(each["segment"]), each["name"]) for each in told["segments"]}
+    assert len({name for _, name in names}) == len(names) >= 3
+    assert sizes == {key: sum(row["segment"] == key for row in rows) for key in sizes}
+    known = [row for row in rows if row["previous"]]
+    assert 0 < len(known) == told["known_in_both_periods"] <= len(rows)
+    assert sum(row["segment"] == row["previous"] for row in known) == told["stayed"]
+    assert {row["previous"] for row in known} <= {"0", *sizes}
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert all(name in report for _, name in names)
+
+
 def test_rows_hold_coherent_probabilities_and_money(finished):
     out, _ = finished
     for row in rows_of(out):
@@ -143,6 +165,7 @@ def test_the_same_command_again_gives_the_same_bytes(finished):
         "predictions.csv",
         "next_order.csv",
         "next_products.csv",
+        "segments.csv",
         "contacts.csv",
         "summary.json",
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import orjson
@@ -17,6 +18,9 @@ from pipelines.report import (
     WindowSales,
     WorkspaceTotals,
 )
+from pipelines.segments.discovered import Discovered, Map
+from pipelines.segments.profiles import Facts, profiles_of
+from shared.features import words
 
 AS_OF = datetime(2025, 7, 1, tzinfo=UTC)
 MICROS = 1_000_000
@@ -205,6 +209,48 @@ def _dataset(rows, users, as_ofs):
     )
 
 
+def _segments(keys, eligible, active, spend, recency, orders):
+    """Three segments by plain rules; every ninth customer is new, and every fourth has moved."""
+    users = np.arange(len(keys))
+    group = np.where(orders > 3, 0, np.where(active > 0.3, 1, 2))
+    features = {
+        "recency_days": recency,
+        "orders_ever": orders.astype(float),
+        "gross_365d": orders * spend * 0.8,
+        "basket_mean": spend * 0.8,
+    }
+    facts = Facts(
+        {name: column[eligible] for name, column in features.items()},
+        active[eligible],
+        (active * spend)[eligible],
+    )
+    profiles = profiles_of(facts, group[eligible], 3, partial(words, currency="USD"))
+    segment = np.where(eligible, np.array([1, 2, 4])[group], 0)
+    moved = np.where(eligible, np.array([1, 2, 4])[(group + 1) % 3], 0)
+    shown = np.flatnonzero(eligible)[:40]
+    return Discovered(
+        names={
+            0: "Not ordered yet",
+            1: "Frequent big baskets",
+            2: "Recent buyers",
+            4: "Lapsed one-time buyers",
+        },
+        profiles=dict(zip((1, 2, 4), profiles, strict=True)),
+        user_keys=keys,
+        segment=segment,
+        previous=np.where(users % 9 == 4, -1, np.where(users % 4 == 1, moved, segment)),
+        period_days=90,
+        map=Map(
+            tuple(np.round(active[shown], 3).tolist()),
+            tuple(np.round(np.log(spend[shown]), 3).tolist()),
+            tuple(segment[shown].tolist()),
+            0.61,
+        ),
+        appeared=("Lapsed one-time buyers",),
+        gone=("New small baskets",),
+    )
+
+
 @pytest.fixture(scope="session")
 def inputs():
     """The inputs of a report on 400 customers, 16 of whom have not ordered yet."""
@@ -223,6 +269,7 @@ def shop_inputs(users=400, seed=3, offset=1):
     window = timedelta(days=90)
     by_key = np.argsort(keys)
     predictions = _predictions(rng, keys, active, spend, eligible).take(by_key)
+    recency = np.where(eligible, rng.exponential(90, users), np.nan)
     return ReportInputs(
         source="simulator",
         is_simulated=True,
@@ -255,12 +302,13 @@ def shop_inputs(users=400, seed=3, offset=1):
         history=pa.table(
             {
                 "user_key": keys,
-                "recency_days": np.where(eligible, rng.exponential(90, users), np.nan),
+                "recency_days": recency,
                 "order_count": orders,
                 "gross_micros": np.rint(orders * spend * 0.8 * MICROS).astype(np.int64),
             }
         ),
         source_ids={key: f"customer-{place:05d}" for place, key in enumerate(keys.tolist())},
+        segments=_segments(keys, eligible, active, spend, recency, orders),
     )
 
 

@@ -26,12 +26,14 @@ SHARES = [
 ]
 CALIBRATION = [{"predicted": 0.1, "observed": 0.12, "low": 0.08, "high": 0.16}]
 MODELS = [{"model": "Oriel", "auc": 0.8, "low": 0.78, "high": 0.82}]
+PLACES = [{"x": 0.5, "y": -1.0, "segment": "One"}, {"x": 2.0, "y": 3.0, "segment": "Other"}]
 
 SPECS = {
     "sales": specs.sales(SALES, "USD", 500),
     "months": specs.months(MONTHS, "USD", 500),
     "histogram": specs.histogram([5, 3, 0, 1], 400),
     "segments": specs.segments(SHARES, 400),
+    "embedding_map": specs.embedding_map(PLACES, ["One", "Other"], 400),
     "gain": specs.gain([{"contacted": 0.5, "found": 0.9}, {"contacted": 1, "found": 1}], 400),
     "lift": specs.lift([{"tenth": 1, "lift": 1.8}, {"tenth": 2, "lift": 0.2}], 400),
     "calibration": specs.calibration(CALIBRATION, 400),

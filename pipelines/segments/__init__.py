@@ -1,0 +1,1 @@
+"""Discovered segments: groups of customers by where a model places them, named and kept."""
