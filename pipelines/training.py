@@ -26,6 +26,7 @@ from shared.config.clicks import parse_click_prediction
 from shared.config.images import parse_image_prediction
 from shared.config.prediction import parse_prediction
 from shared.config.product import parse_product_prediction
+from shared.config.search import without_search
 from shared.config.sources import source_of
 from shared.config.table import parse_table_prediction
 
@@ -68,6 +69,21 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Fitting:
+    """How a model is fitted.
+
+    Attributes:
+        seed: Of all randomness.
+        placement: Processes that share the work; one process when None.
+        is_thorough: Whether settings are searched for first.
+    """
+
+    seed: int
+    placement: training_pb2.Placement | None = None
+    is_thorough: bool = False
+
+
+@dataclass(frozen=True)
 class Trained:
     """A published version, and how it was judged."""
 
@@ -84,8 +100,9 @@ def prepare(clients: Clients, question: Question, stages: Stages) -> feature_pb2
     """Build the training dataset, or find it as an earlier call built it."""
     stage = "build training set"
     stages.show(stage, common_pb2.Progress(message="starting"))
+    text = without_search(question.text)
     request = feature_pb2.CreateDatasetRequest(
-        prediction_files=[question.text], purpose=feature_pb2.DATASET_PURPOSE_TRAINING
+        prediction_files=[text], purpose=feature_pb2.DATASET_PURPOSE_TRAINING
     )
     if question.path is None:
         held, as_of_time = _held(clients)
@@ -93,7 +110,7 @@ def prepare(clients: Clients, question: Question, stages: Stages) -> feature_pb2
         content = fingerprint(held, as_of_time)
     else:
         content = question.content()
-    request.request_id = request_id("dataset", RELEASE, content, question.text)
+    request.request_id = request_id("dataset", RELEASE, content, text)
     dataset = clients.build_dataset(request, _shown(stages, stage))
     stages.end(stage, f"{dataset.row_count:,} rows")
     return dataset
@@ -129,9 +146,8 @@ def train(
     clients: Clients,
     question: Question,
     dataset: feature_pb2.Dataset,
-    seed: int,
+    fitting: Fitting,
     stages: Stages,
-    placement: training_pb2.Placement | None = None,
 ) -> Trained:
     """Train a version and publish it, or find it as an earlier call trained it.
 
@@ -139,21 +155,24 @@ def train(
         clients: Of the services.
         question: What the model answers.
         dataset: What it learns from.
-        seed: Of all randomness.
+        fitting: How it is fitted.
         stages: Shows how far it has come.
-        placement: Processes that share the work; one process when None.
     """
     stage = "train"
     stages.show(stage, common_pb2.Progress(message="starting"))
+    seed, placement = fitting.seed, fitting.placement
+    text = question.text if fitting.is_thorough else without_search(question.text)
+    ways = ["thorough"] if fitting.is_thorough else []
     nodes = [placement.SerializeToString(deterministic=True).hex()] if placement else []
     request = training_pb2.CreateTrainingRunRequest(
         model=f"models/{question.name}",
         dataset=dataset.name,
-        prediction_files=[question.text],
+        prediction_files=[text],
         seed=seed,
-        request_id=request_id("run", RELEASE, dataset.content_hash, seed, question.text, *nodes),
+        request_id=request_id("run", RELEASE, dataset.content_hash, seed, text, *nodes, *ways),
         has_layer_times=True,
         placement=placement,
+        is_thorough=fitting.is_thorough,
     )
     run = clients.train(request, _shown(stages, stage))
     stages.end(stage, run.model_version)

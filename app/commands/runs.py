@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from app import console
+from app.commands.leaderboard import show_leaderboard
 from app.commands.place import Place
 from app.session import open_session
 from oriel.common.v1 import common_pb2
@@ -22,7 +23,8 @@ def runs(place: Place, name: str | None) -> None:
     """List training runs, or show one: how far, how fast, and where its time goes.
 
     NAME is the first column of the list. The time of each layer is measured in runs of
-    `oriel train`; the trace opens in ui.perfetto.dev.
+    `oriel train`; the trace opens in ui.perfetto.dev. Of a run with --thorough the leaderboard of
+    settings is shown, also while it goes on.
 
     \b
     Examples:
@@ -75,6 +77,7 @@ def _show(run: pb.TrainingRun) -> None:
     facts.append(("folder", run.uri))
     facts += [(label, file) for label, each in _FILES if (file := Path(run.uri) / each).is_file()]
     console.facts(facts)
+    show_leaderboard(Path(run.uri))
     if run.layers:
         columns = ["layer", "parameters", "forward ms", "backward ms", "share"]
         console.table("", columns, _layers(run))

@@ -8,12 +8,14 @@ from typing import Any
 import click
 
 from app import console
+from app.commands.leaderboard import show_leaderboard
 from app.commands.place import Place
 from app.commands.question import DATA_HELP, question_text
 from app.session import open_session
 from oriel.training.v1 import training_pb2
 from pipelines import training
 from pipelines.clients import Clients
+from shared.config.search import with_search
 from shared.config.sources import source_of
 
 
@@ -53,6 +55,13 @@ from shared.config.sources import source_of
     type=click.Choice(["machine", "ray"]),
     help="Where processes run: this machine, or actors of a Ray cluster.  [default: machine]",
 )
+@click.option("--thorough", is_flag=True, help="Search for the best settings first.")
+@click.option("--trials", type=click.IntRange(1, 1_000), help="Settings to try.  [default: 20]")
+@click.option(
+    "--strategy",
+    type=click.Choice(["tpe", "random", "grid"]),
+    help="How settings are proposed: from those that went well, at random, or all of a grid.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be trained; train nothing.")
 @click.pass_obj
 def train(
@@ -66,6 +75,9 @@ def train(
     servers: int | None,
     groups: int | None,
     carrier: str | None,
+    thorough: bool,
+    trials: int | None,
+    strategy: str | None,
     dry_run: bool,
 ) -> None:
     """Train the model that answers a PREDICTION file, judge it and publish it.
@@ -90,6 +102,14 @@ def train(
     With --placement ray these processes are carried by actors of the Ray cluster that RAY_ADDRESS
     names, or of one that is started on this machine for the run.
 
+    With --thorough settings are searched for before the model is trained as usual: learning rate,
+    width, dropout and others, or what `search` in the file names. They are tried only inside the
+    training instants, or on rows of a table that are not judged afterwards; bad ones are stopped
+    early, and the best are fitted with several seeds. The last window is looked at once, by the
+    settings chosen. A search that is stopped or killed goes on from its last trial when the same
+    command is given again. The leaderboard is printed and lies beside the model card; `oriel runs
+    NAME` shows it while the search goes on.
+
     \b
     Examples:
       oriel train mnist --data ../shared/data --dry-run
@@ -97,12 +117,18 @@ def train(
       oriel train bank --data ../shared/data
       oriel train flowers.yaml --data ~/pictures --epochs 5
       oriel train churn_90d
+      oriel train churn_90d --thorough --trials 40
       oriel train mnist --data ../shared/data --runtime ps --workers 2 --servers 2
       oriel train churn_90d --runtime ps --workers 1 --servers 2 --groups 2
     """
     started = time.perf_counter()
     placement = _placement(runtime, workers, servers, groups, carrier)
     text = question_text(prediction, data, epochs)
+    if thorough:
+        _require_searchable(prediction, text, placement)
+        text = with_search(text, trials=trials, strategy=strategy)
+    elif (trials, strategy) != (None, None):
+        raise click.UsageError("--trials and --strategy are for a search; add --thorough")
     if placement and source_of(text) in ("table", "sessions"):
         raise click.UsageError(f"{prediction} is trained in one process; leave --runtime out")
     if placement and placement.group_count > 1 and source_of(text) == "images":
@@ -110,15 +136,14 @@ def train(
             f"--groups is for an ensemble, and one network answers {prediction}; leave it out"
         )
     question = training.Question.of(text)
+    fitting = training.Fitting(seed, placement, thorough)
     with open_session(place.home, "oriel train") as channel:
         clients = Clients(channel)
         with console.stages() as stages:
             dataset = training.prepare(clients, question, stages)
             found = training.explain(clients, question, dataset)
             trained = (
-                None
-                if dry_run
-                else training.train(clients, question, dataset, seed, stages, placement)
+                None if dry_run else training.train(clients, question, dataset, fitting, stages)
             )
     console.facts([("dataset", dataset.content_hash), *_facts(found)])
     if trained is None:
@@ -129,6 +154,7 @@ def train(
     if "test" in trained.evaluation:
         test = trained.evaluation["test"]["metrics"]
         console.table("the rows of the test files", *_metrics(test))
+    show_leaderboard(Path(trained.version.uri))
     console.facts(
         [
             ("model", trained.version.name),
@@ -136,6 +162,19 @@ def train(
             ("time", f"{time.perf_counter() - started:.0f} s"),
         ]
     )
+
+
+def _require_searchable(
+    prediction: str, text: str, placement: training_pb2.Placement | None
+) -> None:
+    kind = source_of(text)
+    if kind not in ("users", "table"):
+        raise click.UsageError(
+            f"--thorough searches settings for users and tables, and {prediction} asks of {kind}; "
+            "leave it out"
+        )
+    if placement:
+        raise click.UsageError("--thorough fits in one process; leave --runtime out")
 
 
 def _placement(

@@ -8,6 +8,7 @@ from oriel.training.v1 import training_pb2 as pb
 from oriel.training.v1 import training_pb2_grpc as rpc
 from services.training.adapters.messages import comparison_message, outline_message, run_message
 from services.training.adapters.questions import config_of, names_of
+from services.training.adapters.searches import search_of
 from services.training.adapters.training import Training
 from services.training.runs.click_config import ClickRunConfig
 from services.training.runs.comparing import compare
@@ -65,6 +66,9 @@ class TrainingServicer(rpc.TrainingServiceServicer):
         is_waiting = isinstance(config, RunConfig) and config.awaited != ""
         if is_waiting or isinstance(config, TableRunConfig | ProductRunConfig | ClickRunConfig):
             _require_one_process(request)
+        search = search_of(request.prediction_files, config) if request.is_thorough else {}
+        if search:
+            _require_one_process(request)
         dataset = self._datasets.find(request.dataset)
         _require_answered(request, dataset.predictions)
         order = Order(
@@ -73,6 +77,7 @@ class TrainingServicer(rpc.TrainingServiceServicer):
             dataset.content_hash,
             request.has_layer_times,
             *_nodes(request, config.members if isinstance(config, RunConfig) else 1),
+            search=search,
         )
         asked = {
             "model": request.model,
@@ -80,6 +85,7 @@ class TrainingServicer(rpc.TrainingServiceServicer):
             "prediction_files": list(request.prediction_files),
             "seed": request.seed,
             "nodes": [order.workers, order.servers, order.groups, order.on_ray],
+            **({"search": search} if search else {}),
         }
         job = self._jobs.submit(
             request.request_id, asked, lambda run: self._training.carry_out(order, config, run)
@@ -137,8 +143,8 @@ def _model(name: str) -> str:
 def _require_one_process(request: pb.CreateTrainingRunRequest) -> None:
     if request.HasField("placement"):
         raise InvalidArgumentError(
-            "placement: networks of a table, texts, products or sessions, and of when something "
-            "happens, are fitted in one process; leave it unset",
+            "placement: networks of a table, texts, products or sessions, of when something "
+            "happens, and those of a search are fitted in one process; leave it unset",
             reason="PLACEMENT_INVALID",
             field="placement",
         )

@@ -54,6 +54,7 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     from services.training.runs.table_config import TableRunConfig
     from services.training.runs.tables import run_table
     from services.training.runs.waits import run_waits
+    from services.training.search.choose import choose_for_table, choose_for_users
     from shared.dataset import DatasetReader
     from shared.dataset.clicks import ClickDatasetReader
     from shared.dataset.images import ImageDatasetReader
@@ -80,7 +81,9 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
                 result = run_images(images, order.model, config, reporter, fits)
             elif isinstance(config, TableRunConfig):
                 table = TableDatasetReader(order.dataset_folder)
-                result = run_table(table, order.model, config, reporter, fits)
+                for_table = choose_for_table(table, config, order.search, folder, reporter)
+                result = run_table(table, order.model, for_table.config, reporter, fits)
+                result = for_table.told(result)
             elif isinstance(config, ProductRunConfig):
                 pairs = ProductDatasetReader(order.dataset_folder)
                 result = run_products(pairs, order.model, config, reporter, fits)
@@ -91,7 +94,8 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
                 reporter.progress(0, 2 * config.members * config.epochs, "reading the dataset")
                 users = DatasetReader(order.dataset_folder)
                 run = run_waits if config.awaited else run_training
-                result = run(users, order.model, config, reporter, fits)
+                chosen = choose_for_users(users, config, order.search, folder, reporter)
+                result = chosen.told(run(users, order.model, chosen.config, reporter, fits))
         folder.write_result(result)
         shutil.rmtree(run_path / _COMPILED, ignore_errors=True)
     except DomainError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.config import strict
+from shared.config.search import OF_USERS, Search, parse_search
 from shared.errors import NotFoundError
 from shared.features import FEATURES, GROUPS
 from shared.features.waits import ORDER
@@ -24,7 +25,10 @@ TARGET_KINDS = ("churn", "purchase", "value", "segment", "event", "next_order")
 """Targets that can be predicted."""
 
 _EVENT_NAME = re.compile(r"[^\W_][\w .:/()&+-]{0,99}")
-_KEYS = ("name", "target", "eligible", "horizon", "as_of", "folds", "features", "model")
+_KEYS = (
+    *("name", "target", "eligible", "horizon", "as_of", "folds", "features", "model"),
+    "search",
+)
 _REQUIRED = ("name", "target", "horizon")
 _AWAITED_BY: Mapping[str, str] = {"churn": "absent", "event": "happens"}
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -94,6 +98,7 @@ class PredictionFile:
     folds: str | int = "auto"
     features: tuple[str, ...] = ("rfm", "windows", "trends")
     model: Mapping[str, Any] = field(default_factory=lambda: {"type": "mlp"})
+    search: Search = field(default_factory=Search)
 
 
 def load_shipped(name: str) -> PredictionFile:
@@ -136,9 +141,14 @@ def parse_prediction(text: str) -> PredictionFile:
     optional: dict[str, Any] = {
         key: _READERS[key](values[key]) for key in _KEYS if key in values and key in _READERS
     }
+    target = _target(values["target"])
+    if target.awaited and "search" in values:
+        raise strict.refusal(
+            "search", "settings of a model of when something happens are not tried"
+        )
     return PredictionFile(
         name=strict.name(values["name"]),
-        target=_target(values["target"]),
+        target=target,
         horizon=strict.duration("horizon", values["horizon"], least=1),
         **optional,
     )
@@ -248,4 +258,5 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "folds": _folds,
     "features": _features,
     "model": strict.model,
+    "search": lambda value: parse_search(value, OF_USERS),
 }

@@ -19,11 +19,12 @@ from typing import Any, Literal, get_args
 import yaml
 
 from shared.config import strict
+from shared.config.search import OF_TABLES, Search, parse_search
 
 ColumnKind = Literal["number", "flag", "category"]
 """How a column is read: an amount, yes or no, or one of some words."""
 
-KEYS = ("name", "source", "target", "id", "exclude", "columns", "folds", "model")
+KEYS = ("name", "source", "target", "id", "exclude", "columns", "folds", "model", "search")
 _REQUIRED = ("name", "source", "target")
 _OF_USERS = ("horizon", "as_of", "eligible", "features")
 _TARGET_OF = {"table": "column", "text": "sentiment"}
@@ -62,6 +63,7 @@ class TablePrediction:
     """Columns that are something else than they look like."""
     folds: int = 5
     model: Mapping[str, Any] = field(default_factory=lambda: {"type": "mlp"})
+    search: Search = field(default_factory=Search)
 
 
 def parse_table_prediction(text: str) -> TablePrediction:
@@ -85,6 +87,8 @@ def parse_table_prediction(text: str) -> TablePrediction:
         for key in ("exclude", "columns"):
             if key in values:
                 raise strict.refusal(key, "texts are read from source.columns only; leave it out")
+        if "search" in values:
+            raise strict.refusal("search", "settings of a model of texts are not searched for")
     _require_one_use(target, name, exclude, columns, texts)
     default = {"type": "text_lstm"} if kind == "text" else {"type": "mlp"}
     return TablePrediction(
@@ -97,6 +101,7 @@ def parse_table_prediction(text: str) -> TablePrediction:
         columns=columns,
         folds=strict.whole("folds", values.get("folds", 5), _LEAST_FOLDS, _MOST_FOLDS),
         model=strict.model(values["model"]) if "model" in values else default,
+        search=parse_search(values.get("search", {}), OF_TABLES),
     )
 
 

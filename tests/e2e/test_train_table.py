@@ -118,6 +118,39 @@ def test_the_same_command_finds_the_same_version(trained, home, data):
     assert len(list((home / "runs").iterdir())) == 1
 
 
+@pytest.mark.slow
+def test_a_thorough_run_tries_settings_and_leaves_the_leaderboard(trained, home, data):
+    text = QUESTION + "search: {seeds: 1, space: {learning_rate: [0.004]}}"
+    (data / "searched.yaml").write_text(text)
+    command = ("--home", home, "train", data / "searched.yaml", "--data", data, "--thorough")
+    found = oriel(*command, "--trials", "1", "--strategy", "grid")
+    assert re.search(r"place +trial +log loss", found)
+    version = home / "registry" / "models" / "calls" / "versions" / "2"
+    card = (version / "model_card.md").read_text()
+    assert "## Settings chosen by search" in card
+    assert "Judged by cross-validation in 1 parts" in card
+    assert len((version / "leaderboard.csv").read_text().splitlines()) == 3
+    assert "models/calls/versions/2" in oriel(*command, "--trials", "1", "--strategy", "grid")
+    told = oriel("--home", home, "compare", "calls/1", "calls/2")
+    assert "rows judged by both  200" in told
+    assert "search.strategy" in told
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--trials", "3"), "add --thorough"),
+        (("--thorough", "--strategy", "grid"), "it is required for a grid"),
+        (("--thorough", "--runtime", "ps"), "in one process"),
+    ],
+)
+def test_options_of_a_search_that_make_no_sense_are_refused(options, said, home, data):
+    command = ["--home", str(home), "train", str(data / "calls.yaml"), "--data", str(data)]
+    result = CliRunner().invoke(cli, [*command, *options])
+    assert result.exit_code != 0
+    assert said in result.output + str(result.exception)
+
+
 def test_a_dry_run_says_how_many_rows_each_fold_has(home, data):
     found = oriel("--home", home, "train", data / "calls.yaml", "--data", data, "--dry-run")
     assert re.search(r"rows, fold 1 +200", found)

@@ -61,12 +61,12 @@ def comparison_message(
 
 
 def _pair_message(pair: Pair) -> pb.MetricPair:
-    difference = pair.difference and pb.MetricDifference(
-        value=pair.difference.value,
-        low=pair.difference.low,
-        high=pair.difference.high,
-        verdict=_VERDICTS[pair.verdict],
-    )
+    found, difference = pair.difference, None
+    if found is not None:
+        verdict = _VERDICTS[pair.verdict]
+        difference = pb.MetricDifference(
+            value=found.value, low=found.low, high=found.high, verdict=verdict
+        )
     return pb.MetricPair(
         metric=pair.metric,
         first=pair.first.value,

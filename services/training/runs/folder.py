@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ class Order:
         servers: Processes that keep the parameters.
         groups: Groups of workers that carry out a fit each at the same time.
         on_ray: Whether actors of a Ray cluster carry these processes.
+        search: By which plan settings are chosen first; empty where the config has them.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Order:
     servers: int = 0
     groups: int = 1
     on_ray: bool = False
+    search: Mapping[str, Any] = field(default_factory=dict)
 
 
 class RunFolder:

@@ -45,6 +45,7 @@ class TableRunConfig:
         patience: Epochs without a better loss on rows left out before stopping.
         batch_size: Rows an optimizer step.
         bootstrap_samples: Samples behind each standard error.
+        folds_searched: So many of the first folds were used to choose settings and are not judged.
     """
 
     seed: int = 0
@@ -57,6 +58,7 @@ class TableRunConfig:
     patience: int = 3
     batch_size: int = 128
     bootstrap_samples: int = 200
+    folds_searched: int = 0
 
     def model_config(self) -> ModelConfig:
         """The network's own config; raises DomainError when the mapping is wrong."""

@@ -71,8 +71,9 @@ def run_table(
     rows = everything.where(everything.folds != TEST)
     of_test = everything.where(everything.folds == TEST)
     fits = fits or FreshFits()
-    fold_count = len(dataset.fold_counts)
-    progress = _Progress(config, reporter, fold_count + 1)
+    judged_folds = range(config.folds_searched, len(dataset.fold_counts))
+    is_judged = rows.folds >= config.folds_searched
+    progress = _Progress(config, reporter, len(judged_folds) + 1)
     layers = table_layers(config, fit_reading(rows, dataset).size)
     fitter = Fitter(layers, objective, config.fit_config())
 
@@ -83,7 +84,7 @@ def run_table(
         )
 
     said: dict[str, Any] = {}
-    for number in range(fold_count):
+    for number in judged_folds:
         train, test = rows.where(rows.folds != number), rows.where(rows.folds == number)
         require_apart(train, test)
         reading = fit_reading(train, dataset)
@@ -94,7 +95,12 @@ def run_table(
             **baselines(reading, train, test),
         }.items():
             said.setdefault(name, np.zeros(len(rows)))[rows.folds == number] = each
-    evaluation = judge_table(said, rows.labels, samples=config.bootstrap_samples, seed=config.seed)
+    evaluation = judge_table(
+        {name: each[is_judged] for name, each in said.items()},
+        rows.labels[is_judged],
+        samples=config.bootstrap_samples,
+        seed=config.seed,
+    )
 
     reading = fit_reading(rows, dataset)
     last = fitted(FINAL, rows, reading)
@@ -109,7 +115,7 @@ def run_table(
         )
     reporter.fitted(_sample(last, rows, config))
     progress.end("exporting")
-    evaluation |= {"fold_count": fold_count, "losses": curves(progress.losses)}
+    evaluation |= {"fold_count": len(judged_folds), "losses": curves(progress.losses)}
     manifest = {
         **_provenance(dataset, config, last),
         "metrics": evaluation["metrics"]["model"],
@@ -119,7 +125,7 @@ def run_table(
         WEIGHTS_FILE: save(dict(last.weights)),
         **last.reading.files,
         **_said(of_test, said_of_test),
-        JUDGED_FILE: judged_rows(said["model"], rows, np.ones(len(rows), bool)).content,
+        JUDGED_FILE: judged_rows(said["model"], rows, is_judged).content,
         "evaluation.json": _json(evaluation),
         "model_card.md": table_card({**manifest, "model": model}, evaluation).encode(),
         "config.yaml": to_yaml(config).encode(),

@@ -10,6 +10,7 @@ from jax import export
 from safetensors.numpy import load
 
 from services.training.runs import tables
+from services.training.runs.comparing import compare
 from services.training.runs.config import from_yaml, to_yaml
 from services.training.runs.table_config import TableRunConfig
 from services.training.runs.table_judge import require_apart
@@ -18,7 +19,7 @@ from services.training.runs.tables import fit_reading, require_own, run_table
 from shared.dataset.tables import TEST
 from shared.errors import FailedPreconditionError
 from tests.support import rows_of_tables
-from tests.support.compared import tells_again_what_was_judged
+from tests.support.compared import published, tells_again_what_was_judged
 from tests.unit.training.conftest import Heard
 
 SMALL = TableRunConfig(
@@ -192,6 +193,23 @@ def test_rows_of_test_files_are_judged_by_the_final_model_and_told_one_by_one(tm
     again = rows_of_tables.dataset(tmp_path / "changed", changed)
     other = run_table(again, "small", SMALL, Heard()).files
     assert other["weights.safetensors"] == result.files["weights.safetensors"]
+
+
+def test_folds_that_settings_were_chosen_on_are_fitted_to_and_not_judged(result, table, tmp_path):
+    config = replace(SMALL, folds_searched=1)
+    heard = Heard()
+    other = run_table(table, "small", config, heard)
+    evaluation = json.loads(other.files["evaluation.json"])
+    assert evaluation["fold_count"] == 2
+    assert sum(part["users"] for part in evaluation["lift"]) == 600
+    assert {loss.fold for loss in heard.losses} == {"fold-2", "fold-3", "final"}
+    assert "Judged by cross-validation in 2 parts" in other.files["model_card.md"].decode()
+    assert from_yaml(other.files["config.yaml"].decode()) == config
+    # On rows that both judged they are the same models.
+    found = compare(published(tmp_path, result), published(tmp_path, other))
+    assert found.row_count == 600
+    assert {pair.difference.value for pair in found.pairs} == {0.0}
+    assert [name for name, *_ in found.settings] == ["config.folds_searched"]
 
 
 def test_a_row_in_both_halves_fails_by_name(table):

@@ -27,15 +27,15 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from oriel.common.v1 import common_pb2 as oriel_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n oriel/training/v1/training.proto\x12\x11oriel.training.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1coriel/common/v1/common.proto\"\xc4\x03\n\x0bTrainingRun\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.oriel.common.v1.State\x12+\n\x08progress\x18\x05 \x01(\x0b\x32\x19.oriel.common.v1.Progress\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.google.rpc.Status\x12,\n\x06losses\x18\x07 \x03(\x0b\x32\x1c.oriel.training.v1.LossPoint\x12\x15\n\rmodel_version\x18\x08 \x01(\t\x12\x0b\n\x03uri\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\nthroughput\x18\x0c \x01(\x0b\x32\x1d.oriel.training.v1.Throughput\x12,\n\x06layers\x18\r \x03(\x0b\x32\x1c.oriel.training.v1.LayerTime\"U\n\tLossPoint\x12\x0c\n\x04\x66old\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x12\n\ntrain_loss\x18\x03 \x01(\x01\x12\x17\n\x0fvalidation_loss\x18\x04 \x01(\x01\"B\n\nThroughput\x12\x18\n\x10steps_per_second\x18\x01 \x01(\x01\x12\x1a\n\x12samples_per_second\x18\x02 \x01(\x01\"e\n\tLayerTime\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fparameter_count\x18\x02 \x01(\x03\x12\x17\n\x0f\x66orward_seconds\x18\x03 \x01(\x01\x12\x18\n\x10\x62\x61\x63kward_seconds\x18\x04 \x01(\x01\"\xc0\x01\n\x18\x43reateTrainingRunRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x18\n\x10prediction_files\x18\x03 \x03(\t\x12\x0c\n\x04seed\x18\x04 \x01(\x03\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x17\n\x0fhas_layer_times\x18\x06 \x01(\x08\x12/\n\tplacement\x18\x07 \x01(\x0b\x32\x1c.oriel.training.v1.Placement\"\\\n\tPlacement\x12\x14\n\x0cworker_count\x18\x01 \x01(\x05\x12\x14\n\x0cserver_count\x18\x02 \x01(\x05\x12\x13\n\x0bgroup_count\x18\x03 \x01(\x05\x12\x0e\n\x06on_ray\x18\x04 \x01(\x08\"Q\n\x19\x43reateTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"%\n\x15GetTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"N\n\x16GetTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"@\n\x17ListTrainingRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"j\n\x18ListTrainingRunsResponse\x12\x35\n\rtraining_runs\x18\x01 \x03(\x0b\x32\x1e.oriel.training.v1.TrainingRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x18\x43\x61ncelTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"Q\n\x19\x43\x61ncelTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"\'\n\x17WatchTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"P\n\x18WatchTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"F\n\x19\x45xplainTrainingRunRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x18\n\x10prediction_files\x18\x02 \x03(\t\"\xa1\x01\n\x1a\x45xplainTrainingRunResponse\x12-\n\x05parts\x18\x01 \x03(\x0b\x32\x1e.oriel.training.v1.DatasetPart\x12\x0f\n\x07\x63lasses\x18\x02 \x03(\t\x12-\n\x06layers\x18\x03 \x03(\x0b\x32\x1d.oriel.training.v1.ModelLayer\x12\x14\n\x0cmember_count\x18\x04 \x01(\x05\".\n\x0b\x44\x61tasetPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\"3\n\nModelLayer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fparameter_count\x18\x02 \x01(\x03\"<\n\x1b\x43ompareModelVersionsRequest\x12\r\n\x05\x66irst\x18\x01 \x01(\t\x12\x0e\n\x06second\x18\x02 \x01(\t\"\xcb\x01\n\x1c\x43ompareModelVersionsResponse\x12\r\n\x05\x66irst\x18\x01 \x01(\t\x12\x0e\n\x06second\x18\x02 \x01(\t\x12.\n\x07metrics\x18\x03 \x03(\x0b\x32\x1d.oriel.training.v1.MetricPair\x12\x11\n\trow_count\x18\x04 \x01(\x03\x12\x17\n\x0funpaired_reason\x18\x05 \x01(\t\x12\x30\n\x08settings\x18\x06 \x03(\x0b\x32\x1e.oriel.training.v1.SettingPair\"\x9f\x01\n\nMetricPair\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\x01\x12\x0e\n\x06second\x18\x03 \x01(\x01\x12\x13\n\x0b\x66irst_error\x18\x04 \x01(\x01\x12\x14\n\x0csecond_error\x18\x05 \x01(\x01\x12\x37\n\ndifference\x18\x06 \x01(\x0b\x32#.oriel.training.v1.MetricDifference\"i\n\x10MetricDifference\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12+\n\x07verdict\x18\x04 \x01(\x0e\x32\x1a.oriel.training.v1.Verdict\"=\n\x0bSettingPair\x12\x0f\n\x07setting\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\t\x12\x0e\n\x06second\x18\x03 \x01(\t*Z\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bVERDICT_TIE\x10\x01\x12\x12\n\x0eVERDICT_BETTER\x10\x02\x12\x11\n\rVERDICT_WORSE\x10\x03\x32\xa0\x06\n\x0fTrainingService\x12q\n\x12\x45xplainTrainingRun\x12,.oriel.training.v1.ExplainTrainingRunRequest\x1a-.oriel.training.v1.ExplainTrainingRunResponse\x12n\n\x11\x43reateTrainingRun\x12+.oriel.training.v1.CreateTrainingRunRequest\x1a,.oriel.training.v1.CreateTrainingRunResponse\x12\x65\n\x0eGetTrainingRun\x12(.oriel.training.v1.GetTrainingRunRequest\x1a).oriel.training.v1.GetTrainingRunResponse\x12k\n\x10ListTrainingRuns\x12*.oriel.training.v1.ListTrainingRunsRequest\x1a+.oriel.training.v1.ListTrainingRunsResponse\x12n\n\x11\x43\x61ncelTrainingRun\x12+.oriel.training.v1.CancelTrainingRunRequest\x1a,.oriel.training.v1.CancelTrainingRunResponse\x12m\n\x10WatchTrainingRun\x12*.oriel.training.v1.WatchTrainingRunRequest\x1a+.oriel.training.v1.WatchTrainingRunResponse0\x01\x12w\n\x14\x43ompareModelVersions\x12..oriel.training.v1.CompareModelVersionsRequest\x1a/.oriel.training.v1.CompareModelVersionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n oriel/training/v1/training.proto\x12\x11oriel.training.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1coriel/common/v1/common.proto\"\xc4\x03\n\x0bTrainingRun\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.oriel.common.v1.State\x12+\n\x08progress\x18\x05 \x01(\x0b\x32\x19.oriel.common.v1.Progress\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.google.rpc.Status\x12,\n\x06losses\x18\x07 \x03(\x0b\x32\x1c.oriel.training.v1.LossPoint\x12\x15\n\rmodel_version\x18\x08 \x01(\t\x12\x0b\n\x03uri\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\nthroughput\x18\x0c \x01(\x0b\x32\x1d.oriel.training.v1.Throughput\x12,\n\x06layers\x18\r \x03(\x0b\x32\x1c.oriel.training.v1.LayerTime\"U\n\tLossPoint\x12\x0c\n\x04\x66old\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x12\n\ntrain_loss\x18\x03 \x01(\x01\x12\x17\n\x0fvalidation_loss\x18\x04 \x01(\x01\"B\n\nThroughput\x12\x18\n\x10steps_per_second\x18\x01 \x01(\x01\x12\x1a\n\x12samples_per_second\x18\x02 \x01(\x01\"e\n\tLayerTime\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fparameter_count\x18\x02 \x01(\x03\x12\x17\n\x0f\x66orward_seconds\x18\x03 \x01(\x01\x12\x18\n\x10\x62\x61\x63kward_seconds\x18\x04 \x01(\x01\"\xd5\x01\n\x18\x43reateTrainingRunRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x18\n\x10prediction_files\x18\x03 \x03(\t\x12\x0c\n\x04seed\x18\x04 \x01(\x03\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x17\n\x0fhas_layer_times\x18\x06 \x01(\x08\x12/\n\tplacement\x18\x07 \x01(\x0b\x32\x1c.oriel.training.v1.Placement\x12\x13\n\x0bis_thorough\x18\x08 \x01(\x08\"\\\n\tPlacement\x12\x14\n\x0cworker_count\x18\x01 \x01(\x05\x12\x14\n\x0cserver_count\x18\x02 \x01(\x05\x12\x13\n\x0bgroup_count\x18\x03 \x01(\x05\x12\x0e\n\x06on_ray\x18\x04 \x01(\x08\"Q\n\x19\x43reateTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"%\n\x15GetTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"N\n\x16GetTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"@\n\x17ListTrainingRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"j\n\x18ListTrainingRunsResponse\x12\x35\n\rtraining_runs\x18\x01 \x03(\x0b\x32\x1e.oriel.training.v1.TrainingRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x18\x43\x61ncelTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"Q\n\x19\x43\x61ncelTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"\'\n\x17WatchTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"P\n\x18WatchTrainingRunResponse\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.oriel.training.v1.TrainingRun\"F\n\x19\x45xplainTrainingRunRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x18\n\x10prediction_files\x18\x02 \x03(\t\"\xa1\x01\n\x1a\x45xplainTrainingRunResponse\x12-\n\x05parts\x18\x01 \x03(\x0b\x32\x1e.oriel.training.v1.DatasetPart\x12\x0f\n\x07\x63lasses\x18\x02 \x03(\t\x12-\n\x06layers\x18\x03 \x03(\x0b\x32\x1d.oriel.training.v1.ModelLayer\x12\x14\n\x0cmember_count\x18\x04 \x01(\x05\".\n\x0b\x44\x61tasetPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\"3\n\nModelLayer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fparameter_count\x18\x02 \x01(\x03\"<\n\x1b\x43ompareModelVersionsRequest\x12\r\n\x05\x66irst\x18\x01 \x01(\t\x12\x0e\n\x06second\x18\x02 \x01(\t\"\xcb\x01\n\x1c\x43ompareModelVersionsResponse\x12\r\n\x05\x66irst\x18\x01 \x01(\t\x12\x0e\n\x06second\x18\x02 \x01(\t\x12.\n\x07metrics\x18\x03 \x03(\x0b\x32\x1d.oriel.training.v1.MetricPair\x12\x11\n\trow_count\x18\x04 \x01(\x03\x12\x17\n\x0funpaired_reason\x18\x05 \x01(\t\x12\x30\n\x08settings\x18\x06 \x03(\x0b\x32\x1e.oriel.training.v1.SettingPair\"\x9f\x01\n\nMetricPair\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\x01\x12\x0e\n\x06second\x18\x03 \x01(\x01\x12\x13\n\x0b\x66irst_error\x18\x04 \x01(\x01\x12\x14\n\x0csecond_error\x18\x05 \x01(\x01\x12\x37\n\ndifference\x18\x06 \x01(\x0b\x32#.oriel.training.v1.MetricDifference\"i\n\x10MetricDifference\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12+\n\x07verdict\x18\x04 \x01(\x0e\x32\x1a.oriel.training.v1.Verdict\"=\n\x0bSettingPair\x12\x0f\n\x07setting\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\t\x12\x0e\n\x06second\x18\x03 \x01(\t*Z\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bVERDICT_TIE\x10\x01\x12\x12\n\x0eVERDICT_BETTER\x10\x02\x12\x11\n\rVERDICT_WORSE\x10\x03\x32\xa0\x06\n\x0fTrainingService\x12q\n\x12\x45xplainTrainingRun\x12,.oriel.training.v1.ExplainTrainingRunRequest\x1a-.oriel.training.v1.ExplainTrainingRunResponse\x12n\n\x11\x43reateTrainingRun\x12+.oriel.training.v1.CreateTrainingRunRequest\x1a,.oriel.training.v1.CreateTrainingRunResponse\x12\x65\n\x0eGetTrainingRun\x12(.oriel.training.v1.GetTrainingRunRequest\x1a).oriel.training.v1.GetTrainingRunResponse\x12k\n\x10ListTrainingRuns\x12*.oriel.training.v1.ListTrainingRunsRequest\x1a+.oriel.training.v1.ListTrainingRunsResponse\x12n\n\x11\x43\x61ncelTrainingRun\x12+.oriel.training.v1.CancelTrainingRunRequest\x1a,.oriel.training.v1.CancelTrainingRunResponse\x12m\n\x10WatchTrainingRun\x12*.oriel.training.v1.WatchTrainingRunRequest\x1a+.oriel.training.v1.WatchTrainingRunResponse0\x01\x12w\n\x14\x43ompareModelVersions\x12..oriel.training.v1.CompareModelVersionsRequest\x1a/.oriel.training.v1.CompareModelVersionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'oriel.training.v1.training_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERDICT']._serialized_start=2706
-  _globals['_VERDICT']._serialized_end=2796
+  _globals['_VERDICT']._serialized_start=2727
+  _globals['_VERDICT']._serialized_end=2817
   _globals['_TRAININGRUN']._serialized_start=144
   _globals['_TRAININGRUN']._serialized_end=596
   _globals['_LOSSPOINT']._serialized_start=598
@@ -45,45 +45,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LAYERTIME']._serialized_start=753
   _globals['_LAYERTIME']._serialized_end=854
   _globals['_CREATETRAININGRUNREQUEST']._serialized_start=857
-  _globals['_CREATETRAININGRUNREQUEST']._serialized_end=1049
-  _globals['_PLACEMENT']._serialized_start=1051
-  _globals['_PLACEMENT']._serialized_end=1143
-  _globals['_CREATETRAININGRUNRESPONSE']._serialized_start=1145
-  _globals['_CREATETRAININGRUNRESPONSE']._serialized_end=1226
-  _globals['_GETTRAININGRUNREQUEST']._serialized_start=1228
-  _globals['_GETTRAININGRUNREQUEST']._serialized_end=1265
-  _globals['_GETTRAININGRUNRESPONSE']._serialized_start=1267
-  _globals['_GETTRAININGRUNRESPONSE']._serialized_end=1345
-  _globals['_LISTTRAININGRUNSREQUEST']._serialized_start=1347
-  _globals['_LISTTRAININGRUNSREQUEST']._serialized_end=1411
-  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_start=1413
-  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_end=1519
-  _globals['_CANCELTRAININGRUNREQUEST']._serialized_start=1521
-  _globals['_CANCELTRAININGRUNREQUEST']._serialized_end=1561
-  _globals['_CANCELTRAININGRUNRESPONSE']._serialized_start=1563
-  _globals['_CANCELTRAININGRUNRESPONSE']._serialized_end=1644
-  _globals['_WATCHTRAININGRUNREQUEST']._serialized_start=1646
-  _globals['_WATCHTRAININGRUNREQUEST']._serialized_end=1685
-  _globals['_WATCHTRAININGRUNRESPONSE']._serialized_start=1687
-  _globals['_WATCHTRAININGRUNRESPONSE']._serialized_end=1767
-  _globals['_EXPLAINTRAININGRUNREQUEST']._serialized_start=1769
-  _globals['_EXPLAINTRAININGRUNREQUEST']._serialized_end=1839
-  _globals['_EXPLAINTRAININGRUNRESPONSE']._serialized_start=1842
-  _globals['_EXPLAINTRAININGRUNRESPONSE']._serialized_end=2003
-  _globals['_DATASETPART']._serialized_start=2005
-  _globals['_DATASETPART']._serialized_end=2051
-  _globals['_MODELLAYER']._serialized_start=2053
-  _globals['_MODELLAYER']._serialized_end=2104
-  _globals['_COMPAREMODELVERSIONSREQUEST']._serialized_start=2106
-  _globals['_COMPAREMODELVERSIONSREQUEST']._serialized_end=2166
-  _globals['_COMPAREMODELVERSIONSRESPONSE']._serialized_start=2169
-  _globals['_COMPAREMODELVERSIONSRESPONSE']._serialized_end=2372
-  _globals['_METRICPAIR']._serialized_start=2375
-  _globals['_METRICPAIR']._serialized_end=2534
-  _globals['_METRICDIFFERENCE']._serialized_start=2536
-  _globals['_METRICDIFFERENCE']._serialized_end=2641
-  _globals['_SETTINGPAIR']._serialized_start=2643
-  _globals['_SETTINGPAIR']._serialized_end=2704
-  _globals['_TRAININGSERVICE']._serialized_start=2799
-  _globals['_TRAININGSERVICE']._serialized_end=3599
+  _globals['_CREATETRAININGRUNREQUEST']._serialized_end=1070
+  _globals['_PLACEMENT']._serialized_start=1072
+  _globals['_PLACEMENT']._serialized_end=1164
+  _globals['_CREATETRAININGRUNRESPONSE']._serialized_start=1166
+  _globals['_CREATETRAININGRUNRESPONSE']._serialized_end=1247
+  _globals['_GETTRAININGRUNREQUEST']._serialized_start=1249
+  _globals['_GETTRAININGRUNREQUEST']._serialized_end=1286
+  _globals['_GETTRAININGRUNRESPONSE']._serialized_start=1288
+  _globals['_GETTRAININGRUNRESPONSE']._serialized_end=1366
+  _globals['_LISTTRAININGRUNSREQUEST']._serialized_start=1368
+  _globals['_LISTTRAININGRUNSREQUEST']._serialized_end=1432
+  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_start=1434
+  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_end=1540
+  _globals['_CANCELTRAININGRUNREQUEST']._serialized_start=1542
+  _globals['_CANCELTRAININGRUNREQUEST']._serialized_end=1582
+  _globals['_CANCELTRAININGRUNRESPONSE']._serialized_start=1584
+  _globals['_CANCELTRAININGRUNRESPONSE']._serialized_end=1665
+  _globals['_WATCHTRAININGRUNREQUEST']._serialized_start=1667
+  _globals['_WATCHTRAININGRUNREQUEST']._serialized_end=1706
+  _globals['_WATCHTRAININGRUNRESPONSE']._serialized_start=1708
+  _globals['_WATCHTRAININGRUNRESPONSE']._serialized_end=1788
+  _globals['_EXPLAINTRAININGRUNREQUEST']._serialized_start=1790
+  _globals['_EXPLAINTRAININGRUNREQUEST']._serialized_end=1860
+  _globals['_EXPLAINTRAININGRUNRESPONSE']._serialized_start=1863
+  _globals['_EXPLAINTRAININGRUNRESPONSE']._serialized_end=2024
+  _globals['_DATASETPART']._serialized_start=2026
+  _globals['_DATASETPART']._serialized_end=2072
+  _globals['_MODELLAYER']._serialized_start=2074
+  _globals['_MODELLAYER']._serialized_end=2125
+  _globals['_COMPAREMODELVERSIONSREQUEST']._serialized_start=2127
+  _globals['_COMPAREMODELVERSIONSREQUEST']._serialized_end=2187
+  _globals['_COMPAREMODELVERSIONSRESPONSE']._serialized_start=2190
+  _globals['_COMPAREMODELVERSIONSRESPONSE']._serialized_end=2393
+  _globals['_METRICPAIR']._serialized_start=2396
+  _globals['_METRICPAIR']._serialized_end=2555
+  _globals['_METRICDIFFERENCE']._serialized_start=2557
+  _globals['_METRICDIFFERENCE']._serialized_end=2662
+  _globals['_SETTINGPAIR']._serialized_start=2664
+  _globals['_SETTINGPAIR']._serialized_end=2725
+  _globals['_TRAININGSERVICE']._serialized_start=2820
+  _globals['_TRAININGSERVICE']._serialized_end=3620
 # @@protoc_insertion_point(module_scope)

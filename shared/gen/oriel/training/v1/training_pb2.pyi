@@ -241,6 +241,7 @@ class CreateTrainingRunRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     HAS_LAYER_TIMES_FIELD_NUMBER: _builtins.int
     PLACEMENT_FIELD_NUMBER: _builtins.int
+    IS_THOROUGH_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model to make a version of: models/{model}."""
     dataset: _builtins.str
@@ -251,6 +252,8 @@ class CreateTrainingRunRequest(_message.Message):
     """The same id names the same run."""
     has_layer_times: _builtins.bool
     """Whether each layer is timed once the model is fitted; takes some seconds."""
+    is_thorough: _builtins.bool
+    """Whether settings are searched for first, as the file's `search` says or as usual."""
     @_builtins.property
     def prediction_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """YAML texts of the prediction files answered, one head each."""
@@ -269,10 +272,11 @@ class CreateTrainingRunRequest(_message.Message):
         request_id: _builtins.str = ...,
         has_layer_times: _builtins.bool = ...,
         placement: Global___Placement | None = ...,
+        is_thorough: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["placement", b"placement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "has_layer_times", b"has_layer_times", "model", b"model", "placement", b"placement", "prediction_files", b"prediction_files", "request_id", b"request_id", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "has_layer_times", b"has_layer_times", "is_thorough", b"is_thorough", "model", b"model", "placement", b"placement", "prediction_files", b"prediction_files", "request_id", b"request_id", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
