@@ -227,5 +227,5 @@ def test_a_request_that_cannot_be_met_is_refused_at_once(served, build_from, tmp
         )
     timed = pb.CreateDatasetRequest(prediction_files=[text], purpose=pb.DATASET_PURPOSE_TRAINING)
     timed.as_of_time.GetCurrentTime()
-    with pytest.raises(InvalidArgumentError, match="images and tables have no time"):
+    with pytest.raises(InvalidArgumentError, match="a file with a source has no such time"):
         served.CreateDataset(timed)
