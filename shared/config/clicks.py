@@ -72,7 +72,12 @@ def parse_click_prediction(text: str) -> ClickPrediction:
             )
     optional = {"model": strict.model(values["model"])} if "model" in values else {}
     return ClickPrediction(
-        name=strict.name(values["name"]), path=named.pop("sessions"), **named, **optional
+        name=strict.name(values["name"]),
+        path=named["sessions"],
+        session=named["session"],
+        position=named["position"],
+        item=named["item"],
+        **optional,
     )
 
 

@@ -54,7 +54,7 @@ class Own:
     counts: Places
     has_followed: npt.NDArray[np.bool_]
 
-    def weighted(self, weights: npt.NDArray[np.float64], item_count: int) -> Any:
+    def weighted(self, weights: npt.NDArray[Any], item_count: int) -> Any:
         """Return a sparse matrix [row, item] with these weights."""
         shape = (self.row_count, item_count)
         return sparse.csr_matrix((weights, (self.rows, self.items)), shape=shape)
@@ -84,7 +84,9 @@ def asked_of(sessions: Sessions, first: int, end: int) -> Asked:
 
 def answers_of(sessions: Sessions, asked: Asked) -> Places:
     """Return the items that were clicked on."""
-    return sessions.items[sessions.starts[asked.sessions] + asked.positions].astype(np.int64)
+    clicks = sessions.starts[asked.sessions] + asked.positions
+    found: Places = sessions.items[clicks].astype(np.int64)
+    return found
 
 
 def own_of(sessions: Sessions, asked: Asked) -> Own:
@@ -99,7 +101,8 @@ def own_of(sessions: Sessions, asked: Asked) -> Own:
     has_followed[:-1] = comes_after & (rows[1:] == rows[:-1])
     # By row and item, the latest click of each first, as ages ascend within a row.
     order = np.lexsort((ages, items, rows))
-    rows, ages, items, has_followed = (x[order] for x in (rows, ages, items, has_followed))
+    rows, ages = rows[order], ages[order]
+    items, has_followed = items[order], has_followed[order]
     is_new = np.ones(len(rows), np.bool_)
     is_new[1:] = (np.diff(rows) != 0) | (np.diff(items) != 0)
     first = np.flatnonzero(is_new)
