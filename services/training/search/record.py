@@ -62,6 +62,7 @@ class Record:
 
     def _section(self) -> str:
         told = self._values()
+        seeds = "1 seed" if told["seeds"] == 1 else f"{told['seeds']} seeds"
         settings = ", ".join(f"{name} {_text(value)}" for name, value in told["params"].items())
         chosen = f"trial {told['chosen']}: {settings}" if settings else "the settings of the file"
         metric = told["metric"].replace("_", " ")
@@ -71,7 +72,7 @@ class Record:
                 "",
                 f"- {told['trials']} settings beside those of the file, proposed by "
                 f"{told['strategy']}; {told['stopped_early']} were stopped early",
-                f"- judged by {metric} on {told['judged_on']}; the best with {told['seeds']} seeds",
+                f"- judged by {metric} on {told['judged_on']}; the best with {seeds}",
                 f"- chosen: {chosen}",
                 f"- {metric} there: {told['score']:.4f}, with the settings of the file "
                 f"{told['score_of_file']:.4f}; of the best of many such a number flatters",

@@ -116,6 +116,9 @@ class Search:
             study.enqueue_trial(dict(self.plan.points()[number - 1]))
         asked = study.ask()
         params = {name: _suggested(asked, name, each) for name, each in self.plan.space.items()}
+        same = next((trial for trial in trials[1:] if trial.params == params), None)
+        if same is not None:  # few lists have few combinations; none is fitted twice
+            return replace(same, number=number)
         usual, scores = trials[0].scores, list[float]()
         try:
             for step, score in enumerate(self.score(params, self.seed)):
@@ -140,8 +143,9 @@ class Search:
 
 
 def finalists(trials: Sequence[Trial]) -> list[int]:
-    """Numbers of the settings of the file and of the best few of all others."""
-    whole = sorted((t for t in trials[1:] if t.is_whole), key=lambda t: (t.score, t.number))
+    """Numbers of the settings of the file and of the best few of all others, each once."""
+    first = {repr(sorted(t.params.items())): t for t in reversed(trials[1:]) if t.is_whole}
+    whole = sorted(first.values(), key=lambda t: (t.score, t.number))
     return [0, *(trial.number for trial in whole[:FINALISTS])]
 
 

@@ -135,6 +135,19 @@ def test_random_settings_follow_no_score(tmp_path):
     assert [each.params for each in one] == [each.params for each in other]
 
 
+def test_settings_that_come_again_are_not_fitted_again(tmp_path):
+    plan = replace(PLAN, strategy="random", trials=9, space={"model.width": Dimension((8, 16))})
+    counted = Counted()
+
+    def scored(params, seed):
+        yield from counted({**USUAL, **params}, seed)
+
+    trials = search(tmp_path / "few.json", plan, score=scored).run()
+    assert len(trials) == 10
+    assert len(finalists(trials)) == 3
+    assert counted.fits == 3 * (3 + 3)  # the file and both widths, with two seeds each
+
+
 def test_settings_that_cannot_be_fitted_are_told_and_end_no_search(tmp_path):
     def failing(params, seed):
         if params and params["model.width"] == 16:
