@@ -88,7 +88,7 @@ def hits(said: Mapping[str, NumpyArray], rows: ProductRows) -> dict[str, NumpyAr
     for name, (is_allowed, ordered) in questions.items():
         places = top_places(said[name], is_allowed, PLACES)
         hit = np.take_along_axis(rows.is_ordered, np.maximum(places, 0), axis=1) & (places >= 0)
-        found[f"hit_rate_{name}"] = hit.any(axis=1).astype(np.float64)
+        found[f"hit_rate_{name}"] = np.asarray(hit.any(axis=1), np.float64)
         found[f"ndcg_{name}"] = _ndcg(hit, ordered)
     return found
 
