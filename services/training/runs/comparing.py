@@ -154,7 +154,8 @@ def _unpaired(
     first, second = rows
     if first is None or second is None:
         names = [each.name for each, kept in zip(versions, rows, strict=True) if kept is None]
-        return f"{' and '.join(names)} did not keep what was judged; train again"
+        mend = "; train again" if versions[0].manifest.get("kind", _USERS) in _METRICS else ""
+        return f"{' and '.join(names)} did not keep what was judged{mend}"
     is_same = np.array_equal(first.population, second.population)
     if is_same and np.intersect1d(first.places, second.places).size:
         return ""
