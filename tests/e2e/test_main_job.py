@@ -2,16 +2,22 @@
 
 import csv
 import json
+import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+from tests.support.faults import job_options, kill_and_restart, outcome_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 USERS = 120
+SEED = 1
+"""Of the moments at which the job is killed."""
 
 
 def oriel(*arguments):
@@ -32,12 +38,19 @@ def rows_of(out):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Run the job on a small simulated shop; return the folder and what was printed."""
+def timed(tmp_path_factory):
+    """Run the job on a small simulated shop; return the folder, what was printed, and seconds."""
     out = tmp_path_factory.mktemp("main-job") / "shop"
+    started = time.monotonic()
     code, printed, err = oriel("run", "--users", USERS, "--out", out)
     assert code == 0, err
-    return out, printed
+    return out, printed, time.monotonic() - started
+
+
+@pytest.fixture(scope="module")
+def finished(timed):
+    """The folder of that run and what was printed."""
+    return timed[:2]
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +186,14 @@ def test_the_same_command_again_gives_the_same_bytes(finished):
     code, _, err = oriel("run", "--users", USERS, "--out", out)
     assert code == 0, err
     assert {name: (out / name).read_bytes() for name in names} == before
+
+
+def test_a_job_killed_three_times_ends_as_if_nothing_had_happened(timed, tmp_path):
+    out, _, seconds = timed
+    rng = random.Random(SEED)
+    moments = [rng.uniform(0.02, 0.98) * seconds for _ in range(3)]
+    trial = kill_and_restart(tmp_path / "killed", job_options(USERS), moments)
+    assert trial.outcome == outcome_of(out), trial
 
 
 def test_one_customer_asked_for_is_told_what_the_file_says(finished):

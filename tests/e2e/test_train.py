@@ -5,38 +5,25 @@ import re
 from functools import partial
 from pathlib import Path
 
-import jax
 import pytest
 from click.testing import CliRunner
-from jax.experimental.compilation_cache import compilation_cache
 
 from app.cli import cli
 from pipelines.simulator import simulate
 from services.training import main as training
 from services.training.runs.config import RunConfig
 from tests.support import pictures
-from tests.support.quick_compiler import QUICK_COMPILER
 
 QUICK = RunConfig(members=2, epochs=3, bootstrap_samples=20)
-CACHE = (
-    "jax_compilation_cache_dir",
-    "jax_persistent_cache_min_compile_time_secs",
-    "jax_persistent_cache_min_entry_size_bytes",
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick_and_clean():
-    """Train little; the command's services set JAX's cache for this process, so set it back."""
-    before = {name: getattr(jax.config, name) for name in CACHE}
+def trained_quickly():
+    """Train little."""
     with pytest.MonkeyPatch.context() as patch:
         settings = partial(training.TrainingSettings, run=QUICK)
         patch.setattr(training, "TrainingSettings", settings)
-        patch.setenv("XLA_FLAGS", QUICK_COMPILER)  # of workers: what is asked of them is little
         yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 def oriel(*arguments):

@@ -2,38 +2,23 @@
 
 import re
 
-import jax
 import pandas as pd
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from jax.experimental.compilation_cache import compilation_cache
 
 from app.cli import cli
 from tests.support.visits import table
 
-CACHE = (
-    "jax_compilation_cache_dir",
-    "jax_persistent_cache_min_compile_time_secs",
-    "jax_persistent_cache_min_entry_size_bytes",
-)
+pytestmark = pytest.mark.usefixtures("compiled_as_for_users")
+
 QUESTION = """
 name: visits
 source: {sessions: visits, session: visit, position: step, item: product}
 target: {kind: next_click}
 model: {type: candidates, width: 4}
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def clean():
-    """The command's services set JAX's cache for this process, so set it back."""
-    before = {name: getattr(jax.config, name) for name in CACHE}
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="module")

@@ -9,16 +9,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from jax import export
-from jax.experimental.compilation_cache import compilation_cache
 from safetensors.numpy import load_file
 
 from app.cli import cli
+from tests.e2e.test_train import oriel
 
-CACHE = (
-    "jax_compilation_cache_dir",
-    "jax_persistent_cache_min_compile_time_secs",
-    "jax_persistent_cache_min_entry_size_bytes",
-)
 QUESTION = """
 name: calls
 source: {table: calls}
@@ -28,23 +23,6 @@ exclude: {seconds: known only after the call}
 folds: 2
 model: {type: mlp, width: 8, blocks: 1}
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def clean():
-    """The command's services set JAX's cache for this process, so set it back."""
-    before = {name: getattr(jax.config, name) for name in CACHE}
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-
-
-def oriel(*arguments):
-    """Run a command that ends well, with its services and a real worker; return what it printed."""
-    result = CliRunner(env={"COLUMNS": "160"}).invoke(cli, [str(each) for each in arguments])
-    assert result.exit_code == 0, result.exception or result.output
-    return result.stdout
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.simulator import simulate
-from tests.e2e.test_train import manifest, oriel, quick_and_clean
+from tests.e2e.test_train import manifest, oriel, trained_quickly
 
-__all__ = ["quick_and_clean"]
+__all__ = ["trained_quickly"]
 
 SILENT = "name: silent\ntarget: {kind: churn, absent: event}\nhorizon: 30d\n"
 VIEWED = "name: viewed\ntarget: {kind: event, happens: Product Viewed}\nhorizon: 30d\n"

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.quick_compiler import QUICK_COMPILER
 from tests.support.shell_blocks import missing_lines, run_block, shell_blocks
 
 TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "first-report.md"
@@ -12,9 +11,7 @@ TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "first-re
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_every_command_of_the_tutorial_runs_and_prints_what_it_promises(tmp_path, monkeypatch):
-    # A whole training, of which half would be compiling; the main job is tested as users have it.
-    monkeypatch.setenv("XLA_FLAGS", QUICK_COMPILER)
+def test_every_command_of_the_tutorial_runs_and_prints_what_it_promises(tmp_path):
     blocks = shell_blocks(TUTORIAL)
     assert blocks, "the tutorial has shell blocks"
     for block in blocks:
