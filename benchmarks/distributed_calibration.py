@@ -1,7 +1,7 @@
 """Measures what a simulated cluster is made of: `python -m benchmarks.distributed_calibration C`.
 
-The case C has the `order` of one node's share, and the `far_core` of the other end of messages.
-The answer has seconds of each stage, of an update's byte, and of a message there and half back.
+The case C has the `order` of one node's share. The answer has seconds of each stage, of an update's
+byte, and of a message there and half back between two processes with a core each.
 """
 
 import json
@@ -149,10 +149,8 @@ def main() -> None:
     """Measure what the case's order takes; `echo` is the other end of its messages."""
     if sys.argv[1] == "echo":
         echo()
-    case = json.loads(sys.argv[1])
-    job = BUILD(case["order"])
-    module = [sys.executable, "-m", "benchmarks.distributed_calibration"]
-    command = ["taskset", "-c", str(case["far_core"]), *module]
+    job = BUILD(json.loads(sys.argv[1])["order"])
+    command = ["taskset", "-c", "1", sys.executable, "-m", "benchmarks.distributed_calibration"]
     with subprocess.Popen([*command, "echo"], stdout=subprocess.PIPE, text=True) as far:
         assert far.stdout is not None
         found = one_way(far.stdout.readline().strip())

@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -19,7 +18,7 @@ from benchmarks import distributed_lenet as lenet
 from benchmarks import distributed_overlap as overlap
 from benchmarks import distributed_table2 as table2
 from benchmarks.distributed_groups import on_loopback, ours
-from benchmarks.distributed_rounds import medians
+from benchmarks.distributed_rounds import Entry, in_turns, medians
 from benchmarks.distributed_simulation import LayerCost, Network, NodeCost, step_seconds
 from benchmarks.images import image_set
 from benchmarks.machine import ROOT
@@ -33,7 +32,7 @@ WHOLE = COUNTS
 NODES = (1, 2, 3, 4, 6, 8)
 ROWS = {"LeNet-5": 128, "3 M network": 512}
 GIGABIT = Network(125e6 * 0.95)
-ROUNDS, STEPS = 9, 10
+ROUNDS = 5
 PAPER = {"DCNNPS": 18.525, "distributed TensorFlow": 42.011, "single TensorFlow": 57.329}
 """Seconds of LeNet-5 on MNIST in its Table 2; Figure 4 is drawn without numbers."""
 
@@ -46,46 +45,27 @@ def measure() -> dict[str, Any]:
 
 
 def measured(name: str) -> dict[str, Any]:
-    """Of a network: what it is made of, and seconds of a step by number of nodes.
-
-    Cores of one machine slow each other. So what two nodes are simulated from is measured on one
-    core while the other one has the same to do (`beside`).
-    """
-    near, far = on_loopback(2)
+    """Of a network: what it is made of, and seconds of a step by number of nodes."""
     with ExitStack() as stack:
-        one, other, two = (
-            stack.enter_context(ours(nodes, {"order": order(name, len(nodes)), "warm": 20}))
-            for nodes in ([near], [far], [near, far])
-        )
-        rounds: dict[str, list[Answer]] = {"1 nodes": [], "beside": [], "2 nodes": []}
-        for _ in range(ROUNDS):
-            rounds["1 nodes"].append(one.round(steps=STEPS))
-            with ThreadPoolExecutor(2) as pool:
-                both = pool.map(lambda each: each.round(steps=STEPS), (one, other))
-            rounds["beside"].append(next(both))
-            rounds["2 nodes"].append(two.round(steps=STEPS))
-    found = {"rounds": rounds, "calibration": calibration(name)}
-    two_nodes, expected = usual_steps(rounds)["2 nodes"], simulated(found, 2, Network(1e12))
-    print(f"{name}: 2 nodes take {two_nodes:.4f} s, simulated {expected:.4f} s", flush=True)
-    return found
-
-
-def calibration(name: str) -> dict[str, Any]:
-    """What one node's work is made of, while another one measures the same on the other core."""
-    processes = []
-    for core, far in ((0, 1), (1, 0)):
-        case = json.dumps({"order": order(name, 1), "far_core": far})
-        command = ["-m", "benchmarks.distributed_calibration", case]
-        processes.append(
-            subprocess.Popen(
-                ["taskset", "-c", str(core), sys.executable, *command],
-                cwd=ROOT,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-        )
-    said = [process.communicate()[0] for process in processes]
-    found: dict[str, Any] = json.loads(said[0].partition("answer")[2])
+        entries = []
+        for count in (1, 2):
+            case = {"order": order(name, count), "warm": 20}
+            running = stack.enter_context(ours(on_loopback(count), case))
+            entries.append(Entry(f"{count} nodes", running))
+        rounds = in_turns(entries, ROUNDS, steps=10)
+    command = [sys.executable, "-m", "benchmarks.distributed_calibration"]
+    given = json.dumps({"order": order(name, 1)})
+    said = subprocess.run(
+        ["taskset", "-c", "0", *command, given],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    calibration = json.loads(said.stdout.partition("answer")[2])
+    found = {"rounds": rounds, "calibration": calibration}
+    two, expected = usual_steps(rounds)["2 nodes"], simulated(found, 2, Network(1e12))
+    print(f"{name}: 2 nodes take {two:.4f} s, simulated {expected:.4f} s", flush=True)
     return found
 
 
@@ -109,15 +89,14 @@ def usual_steps(rounds: Mapping[str, Sequence[Answer]]) -> dict[str, float]:
 def simulated(found: Mapping[str, Any], nodes: int, network: Network) -> float:
     """Seconds of a step of so many nodes over links of that kind.
 
-    What one node's step takes beyond its stages and its update is added to every step. All of it is
-    of a node beside another one.
+    What one node's step takes beyond its stages and its update is added to every step.
     """
     made = found["calibration"]
     layers = [LayerCost(**stage) for stage in made["stages"]]
     half = max(made["byte_seconds"], 0.0) / 2
     cost = NodeCost(half, half, made["update_seconds_a_byte"])
     alone = step_seconds(layers, 1, cost, network)
-    rest = max(usual_steps(found["rounds"])["beside"] - alone, 0.0)
+    rest = max(usual_steps(found["rounds"])["1 nodes"] - alone, 0.0)
     whole = NodeCost(half, half, made["update_seconds_a_byte"], rest)
     link = Network(network.bytes_a_second, made["message_seconds"])
     return step_seconds(layers, nodes, whole, link)
@@ -134,7 +113,7 @@ def accelerations(found: Mapping[str, Any]) -> list[tuple[str, int, float]]:
     one = steps["1 nodes"]
     points = [("measured", count, count * one / steps[f"{count} nodes"]) for count in (1, 2)]
     for count in NODES:
-        ratio = count * steps["beside"] / simulated(found, count, GIGABIT)
+        ratio = count * one / simulated(found, count, GIGABIT)
         points.append(("simulated, 1 Gbit/s", count, ratio))
     return points
 

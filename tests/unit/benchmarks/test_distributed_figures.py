@@ -13,7 +13,10 @@ CALIBRATION = {
     "byte_seconds": 0.0,
 }
 NODES = {
-    "rounds": {"1 nodes": [{"seconds": 0.025}], "2 nodes": [{"seconds": 0.030}]},
+    "rounds": {
+        "1 nodes": [{"step_seconds": [0.01]}, {"step_seconds": [0.025, 9.0]}],
+        "2 nodes": [{"step_seconds": [0.030]}],
+    },
     "calibration": CALIBRATION,
 }
 
