@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+_ROOT = Path(__file__).resolve().parents[2]
 _BLOCKS = re.compile(r"^```(sh|text)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -30,14 +31,23 @@ def shell_blocks(page: Path) -> list[ShellBlock]:
     return blocks
 
 
-def run_block(block: ShellBlock, folder: Path) -> str:
-    """Runs the commands in folder with this environment's `oriel` first; returns what they printed.
+def quick_oriel_in(folder: Path) -> Path:
+    """Makes an `oriel` that trains little in a folder, which is returned to be put on the path."""
+    command = folder / "oriel"
+    called = f'exec {sys.executable} -m tests.support.quick_oriel "$@"'
+    command.write_text(f"#!/bin/sh\nPYTHONPATH={_ROOT} {called}\n", encoding="utf-8")
+    command.chmod(0o755)
+    return folder
+
+
+def run_block(block: ShellBlock, folder: Path, path: Path) -> str:
+    """Runs the commands in folder with the programs of `path` first; returns what they printed.
 
     Raises:
         AssertionError: a command failed.
     """
     environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{path}:{os.environ['PATH']}",
         "COLUMNS": "160",
         "NO_COLOR": "1",
     }

@@ -11,14 +11,9 @@ import jax
 import numpy as np
 from safetensors.numpy import save
 
-from services.training.engine import EpochReport, FitResult, fit
-from services.training.engine.standing import StandingStore
 from services.training.models import LayerList
-from services.training.runs.candidate_answer import (
-    Weights,
-    candidate_program,
-    candidate_signature,
-)
+from services.training.runs.candidate_answer import candidate_program, candidate_signature
+from services.training.runs.candidate_fits import CandidateFits
 from services.training.runs.click_answer import answers, arrays_of, fit_reading, objective
 from services.training.runs.click_card import click_card
 from services.training.runs.click_config import HEADS, ClickRunConfig, click_layers
@@ -26,7 +21,7 @@ from services.training.runs.click_judge import LISTED, judge_clicks, listed
 from services.training.runs.config import to_yaml
 from services.training.runs.export import PREDICT_FILE, WEIGHTS_FILE
 from services.training.runs.kept import Fits, FreshFits
-from services.training.runs.losses import Loss, curves
+from services.training.runs.losses import curves
 from services.training.runs.result import RunResult
 from services.training.runs.run import EVALUATION, FINAL, Reporter
 from services.training.runs.timing import Sample
@@ -60,10 +55,11 @@ def run_clicks(
     dataset, rows = reader.manifest, reader.rows()
     require_known_items(rows, dataset)
     layers = click_layers(config, dataset.candidate_count, len(dataset.features))
-    fitting = _Fitting(layers, config, reporter, fits or FreshFits(), dataset)
+    fitting = CandidateFits(layers, objective, config, reporter, fits or FreshFits())
 
     taught = _found(rows, dataset.blocks[:-1])
-    judged = fitting.fit(EVALUATION, taught)
+    reading = fit_reading(taught, dataset.features)
+    judged = fitting.fit(EVALUATION, arrays_of(taught, reading), reading)
     last = _of(rows, dataset.blocks[-1:])
     reporter.progress(fitting.done, fitting.total, "judging on later sessions")
     evaluation = {
@@ -72,7 +68,8 @@ def run_clicks(
     }
 
     train = _found(rows, dataset.blocks[1:])
-    weights = fitting.fit(FINAL, train)
+    reading = fit_reading(train, dataset.features)
+    weights = fitting.fit(FINAL, arrays_of(train, reading), reading)
     files = {}
     if dataset.test:
         test = _of(rows, (dataset.test,))
@@ -121,54 +118,6 @@ def require_known_items(rows: ClickRows, dataset: ClickManifest) -> None:
             item=item,
             session=int(rows.sessions[row]),
         )
-
-
-class _Fitting:
-    """Fits one kind of layers to several sets of rows and keeps their losses."""
-
-    def __init__(
-        self,
-        layers: LayerList,
-        config: ClickRunConfig,
-        reporter: Reporter,
-        fits: Fits,
-        dataset: ClickManifest,
-    ) -> None:
-        self._layers, self._config, self._dataset = layers, config, dataset
-        self._reporter, self._fits = reporter, fits
-        self.total, self.done = 2 * config.epochs, 0
-        self.losses: list[Loss] = []
-
-    def fit(self, name: str, rows: ClickRows) -> Weights:
-        """The weights of one fit, with how its own rows are read."""
-        reading = fit_reading(rows, self._dataset.features)
-        train, valid = arrays_of(rows, reading), arrays_of(rows.rows(slice(0, 0)), reading)
-        words = "fitting the model to judge" if name == EVALUATION else "fitting the model"
-        self._reporter.progress(self.done, self.total, words)
-
-        def hear(report: EpochReport) -> None:
-            loss = Loss(name, 0, report.epoch, report.train_loss, report.train_loss)
-            self.losses.append(loss)
-            self._reporter.epoch(loss, report)
-            self.done += 1
-            self._reporter.progress(self.done, self.total, words)
-
-        def work(checkpoints: StandingStore | None) -> FitResult:
-            return fit(
-                self._layers,
-                objective,
-                train,
-                valid,
-                self._config.fit_config(),
-                seed=self._config.seed,
-                on_epoch=hear,
-                on_pace=self._reporter.pace,
-                checkpoints=checkpoints,
-            )
-
-        fitted = self._fits.fit(name, work, hear)
-        weights = {key: np.asarray(value) for key, value in fitted.parameters.items()}
-        return dict(sorted({**weights, **reading}.items()))
 
 
 def _of(rows: ClickRows, blocks: tuple[ClickBlock, ...]) -> ClickRows:

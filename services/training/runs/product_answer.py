@@ -1,6 +1,6 @@
 """The products that come next as one pure function of weights and candidates: what is exported."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +14,6 @@ from services.training.runs.candidate_answer import (
     Weights,
     inputs_of,
     log_shares,
-    predict_candidates,
     reading_of,
     scores_of,
 )
@@ -72,13 +71,6 @@ def fit_reading(rows: ProductRows, names: Sequence[str]) -> dict[str, NumpyArray
     """How features are read, fitted to the candidates of these rows."""
     values = rows.features[rows.products != NONE]
     return reading_of(values, names, [_RULES[head] for head in HEADS])
-
-
-def predict_products(
-    layers: LayerList,
-) -> Callable[[Weights, Array, Array], dict[str, Array]]:
-    """The program (weights, features, is_own) -> a score of each candidate for both questions."""
-    return predict_candidates(layers, HEADS)
 
 
 def answers(

@@ -1,33 +1,31 @@
 """A whole run over candidate products as a function: a dataset in, files of a version out."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jax
 import numpy as np
-from jax import export
 from safetensors.numpy import save
 
-from services.training.engine import EpochReport, FitResult, fit
-from services.training.engine.standing import StandingStore
 from services.training.models import LayerList
+from services.training.runs.candidate_answer import candidate_program, candidate_signature
+from services.training.runs.candidate_fits import CandidateFits
 from services.training.runs.config import to_yaml
-from services.training.runs.export import PREDICT_FILE, WEIGHTS_FILE, serialized
+from services.training.runs.export import PREDICT_FILE, WEIGHTS_FILE
 from services.training.runs.judged import JUDGED_FILE
 from services.training.runs.kept import Fits, FreshFits
-from services.training.runs.losses import Loss, curves
+from services.training.runs.losses import curves
 from services.training.runs.product_answer import (
     answers,
     arrays_of,
     fit_reading,
     objective,
-    predict_products,
 )
 from services.training.runs.product_card import product_card
-from services.training.runs.product_config import ANY, NEW, ProductRunConfig, product_layers
+from services.training.runs.product_config import HEADS, ProductRunConfig, product_layers
 from services.training.runs.product_judge import baselines, judge_products, judged_rows
 from services.training.runs.result import RunResult
 from services.training.runs.run import EVALUATION, FINAL, Reporter
@@ -71,22 +69,23 @@ def run_products(
     earlier = judged_instants(dataset.as_ofs, dataset.horizon_days, config.instants)
     latest = dataset.as_ofs[-config.instants :]
     taught, train = (_buyers(_at(rows, as_ofs)) for as_ofs in (earlier, latest))
-    total = 2 * config.epochs
-    fitting = _Fitting(layers, config, reporter, fits or FreshFits(), total)
+    fitting = CandidateFits(layers, objective, config, reporter, fits or FreshFits())
 
-    judged = fitting.fit(EVALUATION, taught, dataset.features)
+    reading = fit_reading(taught, dataset.features)
+    judged = fitting.fit(EVALUATION, arrays_of(taught, reading), reading)
     test = _at(rows, dataset.as_ofs[-1:])
-    reporter.progress(fitting.done, total, "judging on later time")
+    reporter.progress(fitting.done, fitting.total, "judging on later time")
     said = {"model": answers(layers, judged, test), **baselines(test, dataset.features)}
     evaluation = {
         "fold": {"train_as_ofs": _texts(earlier), "test_as_of": _texts(dataset.as_ofs[-1:])[0]},
         **judge_products(said, test, samples=config.bootstrap_samples, seed=config.seed),
     }
 
-    weights = fitting.fit(FINAL, train, dataset.features)
+    reading = fit_reading(train, dataset.features)
+    weights = fitting.fit(FINAL, arrays_of(train, reading), reading)
     few = arrays_of(train.rows(slice(0, config.batch_size)), weights)
     reporter.fitted(Sample(layers, objective, few))
-    reporter.progress(total, total, "exporting")
+    reporter.progress(fitting.total, fitting.total, "exporting")
     evaluation["losses"] = curves(fitting.losses)
     manifest = {
         **_provenance(dataset, config, layers),
@@ -95,14 +94,16 @@ def run_products(
         "metrics": evaluation["metrics"]["model"],
     }
     files = {
-        PREDICT_FILE: _program(layers, weights, dataset),
+        PREDICT_FILE: candidate_program(
+            layers, HEADS, weights, dataset.candidate_count, len(dataset.features)
+        ),
         WEIGHTS_FILE: save(dict(weights)),
         JUDGED_FILE: judged_rows(said["model"], test).content,
         "evaluation.json": _json(evaluation),
         "model_card.md": product_card({**manifest, "model": model}, evaluation).encode(),
         "config.yaml": to_yaml(config).encode(),
     }
-    reporter.progress(total, total, "done")
+    reporter.progress(fitting.total, fitting.total, "done")
     return RunResult(files, manifest)
 
 
@@ -146,54 +147,6 @@ def require_known_products(rows: ProductRows, dataset: ProductManifest) -> None:
         )
 
 
-class _Fitting:
-    """Fits one kind of layers to several sets of rows and keeps their losses."""
-
-    def __init__(
-        self,
-        layers: LayerList,
-        config: ProductRunConfig,
-        reporter: Reporter,
-        fits: Fits,
-        total: int,
-    ) -> None:
-        self._layers, self._config = layers, config
-        self._reporter, self._fits, self._total = reporter, fits, total
-        self.done = 0
-        self.losses: list[Loss] = []
-
-    def fit(self, name: str, rows: ProductRows, features: Sequence[str]) -> Weights:
-        """The weights of one fit, with how its own rows are read."""
-        reading = fit_reading(rows, features)
-        train = arrays_of(rows, reading)
-        valid = arrays_of(rows.rows(slice(0, 0)), reading)
-
-        def hear(report: EpochReport) -> None:
-            loss = Loss(name, 0, report.epoch, report.train_loss, report.train_loss)
-            self.losses.append(loss)
-            self._reporter.epoch(loss, report)
-            self.done += 1
-            words = "fitting the model to judge" if name == EVALUATION else "fitting the model"
-            self._reporter.progress(self.done, self._total, words)
-
-        def work(checkpoints: StandingStore | None) -> FitResult:
-            return fit(
-                self._layers,
-                objective,
-                train,
-                valid,
-                self._config.fit_config(),
-                seed=self._config.seed,
-                on_epoch=hear,
-                on_pace=self._reporter.pace,
-                checkpoints=checkpoints,
-            )
-
-        fitted = self._fits.fit(name, work, hear)
-        weights = {key: np.asarray(value) for key, value in fitted.parameters.items()}
-        return dict(sorted({**weights, **reading}.items()))
-
-
 def _buyers(rows: ProductRows) -> ProductRows:
     """Those of whom something that they order is among the candidates."""
     return rows.rows(rows.is_ordered.any(axis=1))
@@ -204,37 +157,20 @@ def _at(rows: ProductRows, as_ofs: Times) -> ProductRows:
     return rows.rows(np.isin(rows.as_ofs, stamps))
 
 
-def _program(layers: LayerList, weights: Weights, dataset: ProductManifest) -> bytes:
-    (batch,) = export.symbolic_shape("b", constraints=["b >= 1"])
-    shape: Any = jax.ShapeDtypeStruct
-    kinds = {name: shape(value.shape, value.dtype) for name, value in weights.items()}
-    count = dataset.candidate_count
-    features = shape((batch, count, len(dataset.features)), np.float32)
-    is_own = shape((batch, count), np.bool_)
-    return serialized(jax.jit(predict_products(layers)), kinds, features, is_own)
-
-
 def _provenance(
     dataset: ProductManifest, config: ProductRunConfig, layers: LayerList
 ) -> dict[str, Any]:
-    count = dataset.candidate_count
-    scores = {"dtype": "float32", "shape": ["b", count]}
-    block = {"dtype": "float32", "shape": ["b", count, len(dataset.features)]}
+    shape = (dataset.candidate_count, len(dataset.features))
     return {
         "kind": dataset.kind,
         "predictions": list(dataset.predictions),
         "dataset_hash": dataset.content_hash,
         "horizon_days": dataset.horizon_days,
         "features": list(dataset.features),
-        "candidate_count": count,
+        "candidate_count": dataset.candidate_count,
         "product_count": len(dataset.products),
         "parameter_count": sum(layer.layout.size for layer in layers),
-        "signature": {
-            "predict": {
-                "inputs": {"features": block, "is_own": {"dtype": "bool", "shape": ["b", count]}},
-                "outputs": {ANY: scores, NEW: scores},
-            }
-        },
+        "signature": candidate_signature(HEADS, *shape),
         "config": asdict(config),
         "jax_version": jax.__version__,
     }
