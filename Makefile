@@ -52,7 +52,7 @@ protos: setup ## regenerate shared/gen from protos
 	$(BIN)/python scripts/gen_protos.py
 
 lock: $(STAMP) ## resolve pyproject.toml into the lock again
-	$(BIN)/uv pip compile pyproject.toml --extra ray --group training --group report --group kafka --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --output-file $(LOCK)
+	$(BIN)/uv pip compile pyproject.toml --extra ray --group training --group report --group kafka --group console --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --output-file $(LOCK)
 
 golden: setup ## rewrite the golden files; review the difference
 	ORIEL_GOLDEN=write $(BIN)/python -m pytest -q tests/unit/report tests/unit/feature -k reviewed
