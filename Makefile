@@ -7,10 +7,10 @@ STAMP := .venv/.ready
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernels run test lint fmt protos lock up bench faults golden
+.PHONY: help setup kernels run test lint fmt protos lock up up-processes bench faults golden
 
 help: ## print every target
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## fill .venv from the lock
 
@@ -31,6 +31,9 @@ run: setup ## do the main job on the built-in shop simulator, or on ARGS="--even
 
 up: setup ## serve everything on loopback until Ctrl-C
 	$(BIN)/oriel up $(ARGS)
+
+up-processes: setup ## serve as four processes until Ctrl-C; a try-out without ORIEL_WAREHOUSE
+	$(BIN)/python scripts/up_processes.py
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -62,3 +65,9 @@ bench: setup ## measure: make bench NAME=warehouse
 
 faults: setup ## kill the main job at 20 seeded moments: make faults SEED=1
 	$(BIN)/python -m tests.support.faults --seed $(or $(SEED),1)
+
+kafka: setup ## start an empty Kafka on 127.0.0.1:9092; needs Java 17 and Maven
+	$(BIN)/python -m tests.support.kafka_server start
+
+kafka-stop: setup ## stop it
+	$(BIN)/python -m tests.support.kafka_server stop

@@ -48,3 +48,21 @@ class BusSettings:
         'oriel.events.v1'
         """
         return f"{self.prefix}.{topic}"
+
+
+@dataclass(frozen=True)
+class ReaderLimits:
+    """How much a reader holds, and how long it may say nothing."""
+
+    fetch_bytes: int = 16 << 20
+    """Most bytes of one answer of a broker; one is held beside what was returned."""
+    partition_bytes: int = 2 << 20
+    """Most bytes of one partition in it; no less than the largest message of the topics."""
+    session_seconds: float = 10.0
+    """A member silent for so long loses its partitions."""
+    poll_seconds: float = 300.0
+    """A member that asks for nothing for so long loses its partitions."""
+
+
+READER_LIMITS = ReaderLimits()
+"""What a machine of a few gigabytes holds with ease."""
