@@ -1,0 +1,169 @@
+"""Reads the windows of a family for many users at once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from shared.features.algebra import Aggregate, Events, Function, Statistic
+from shared.features.layers import Measure
+from shared.features.online.block import NO_TIME
+from shared.features.online.outcomes import Floats, Whole
+from shared.features.online.plan import DAY, FamilyPlan
+
+_DAYS = 1 << 20
+"""More than any day, so that an owner and a day are one number."""
+
+_FIRST, _END, _AGO = 0, 1, 2
+
+
+class Edges:
+    """Between which rows of its owner each aggregate's window lies.
+
+    Args:
+        aggregates: Whose windows.
+    """
+
+    def __init__(self, aggregates: Sequence[Aggregate]) -> None:
+        windows = [each.window for each in aggregates]
+        agos = sorted({ago for each in windows for ago in (each.start, each.end) if ago})
+        self._agos = np.array(agos, np.int64)
+        self.low = np.array(
+            [_FIRST if each.start is None else _AGO + agos.index(each.start) for each in windows],
+            np.int64,
+        )
+        self.high = np.array(
+            [_END if each.end == 0 else _AGO + agos.index(each.end) for each in windows], np.int64
+        )
+
+    def positions(self, owners: Whole, days: Whole, as_of_days: Whole) -> Whole:
+        """Return the place among the rows of every edge that a window has.
+
+        Args:
+            owners: Of each row, ascending.
+            days: Of each row, ascending for each owner, none as late as its as_of.
+            as_of_days: Day of the instant of each owner.
+        """
+        count = len(as_of_days)
+        found = np.empty((count, _AGO + len(self._agos)), np.int64)
+        bounds = np.searchsorted(owners, np.arange(count + 1))
+        found[:, _FIRST], found[:, _END] = bounds[:-1], bounds[1:]
+        if len(self._agos):
+            wanted = np.maximum(as_of_days[:, None] - self._agos, 0)
+            wanted += np.arange(count)[:, None] * _DAYS
+            found[:, _AGO:] = np.searchsorted(owners * _DAYS + days, wanted)
+        return found
+
+
+class FamilyReader:
+    """Answers what is asked of one family.
+
+    Args:
+        plan: What is kept of it and asked.
+    """
+
+    def __init__(self, plan: FamilyPlan) -> None:
+        self._plan = plan
+        self._summed, self._extremes = Edges(plan.summed), Edges(plan.extremes)
+        self._columns = np.array([plan.column(each) for each in plan.summed], np.int64) - 2
+        self._of_days = {
+            events: [each for each in plan.of_days if each.events is events]
+            for events in dict.fromkeys(each.events for each in plan.of_days)
+        }
+        self._day_edges = {events: Edges(used) for events, used in self._of_days.items()}
+
+    def read(self, owners: Whole, rows: Whole, as_of_days: Whole) -> tuple[Whole, Whole, Floats]:
+        """Return what is summed, the extremes, and what is said of days, one row an owner.
+
+        Args:
+            owners: Of each row, ascending.
+            rows: Ascending in time for each owner, all before its as_of.
+            as_of_days: Day of the instant of each owner.
+        """
+        days = rows[:, DAY]
+        sums = np.zeros((len(rows) + 1, len(self._plan.sums)), np.int64)
+        np.cumsum(rows[:, self._plan.sum_columns], axis=0, out=sums[1:])
+        at_edges = sums[self._summed.positions(owners, days, as_of_days)]
+        columns = self._columns
+        summed = at_edges[:, self._summed.high, columns] - at_edges[:, self._summed.low, columns]
+
+        extremes = np.empty((len(as_of_days), len(self._plan.extremes)), np.int64)
+        if self._plan.extremes:
+            edges = self._extremes.positions(owners, days, as_of_days)
+            for place, aggregate in enumerate(self._plan.extremes):
+                low, high = (
+                    edges[:, self._extremes.low[place]],
+                    edges[:, self._extremes.high[place]],
+                )
+                values = rows[:, self._plan.column(aggregate)]
+                is_least = aggregate.function in (Function.FIRST, Function.MIN)
+                extremes[:, place] = (_least if is_least else greatest)(values, low, high)
+
+        said = np.empty((len(as_of_days), len(self._plan.of_days)), np.float64)
+        for events in self._of_days:
+            self._say_of_days(events, owners, rows, as_of_days, said)
+        return summed, extremes, said
+
+    def _say_of_days(
+        self, events: Events, owners: Whole, rows: Whole, as_of_days: Whole, said: Floats
+    ) -> None:
+        column = 2 + self._plan.sums.index(Measure(events, None))
+        matching = np.flatnonzero(rows[:, column] > 0)
+        owners, days = owners[matching], rows[matching, DAY]
+        is_new = np.ones(len(days), np.bool_)
+        is_new[1:] = (owners[1:] != owners[:-1]) | (days[1:] != days[:-1])
+        owners, days = owners[is_new], days[is_new]
+        edges = self._day_edges[events]
+        positions = edges.positions(owners, days, as_of_days)
+        for place, aggregate in enumerate(self._of_days[events]):
+            low, high = positions[:, edges.low[place]], positions[:, edges.high[place]]
+            column = self._plan.of_days.index(aggregate)
+            if aggregate.statistic is None:
+                said[:, column] = high - low
+            else:
+                said[:, column] = gaps(aggregate.statistic, days, low, high)
+
+
+def gaps(statistic: Statistic, days: Whole, low: Whole, high: Whole) -> Floats:
+    """Return a statistic of the steps between days; NaN where there are too few.
+
+    Args:
+        statistic: Which.
+        days: Ascending from each low to each high.
+        low: First day of each run.
+        high: The day after the last of each run.
+    """
+    said = np.full(len(low), np.nan)
+    enough = np.flatnonzero(high - low >= (3 if statistic is Statistic.STD else 2))
+    if not len(enough):
+        return said
+    low, high = low[enough], high[enough]
+    count = high - low - 1
+    mean = (days[high - 1] - days[low]) / count
+    steps = np.diff(days, prepend=days[:1])
+    match statistic:
+        case Statistic.MEAN:
+            said[enough] = mean
+        case Statistic.LAST:
+            said[enough] = steps[high - 1]
+        case Statistic.MAX:
+            said[enough] = greatest(steps, low + 1, high)
+        case Statistic.STD:
+            squares = np.concatenate([[0], np.cumsum(steps * steps)])
+            square = (squares[high] - squares[low + 1]) / count
+            said[enough] = np.sqrt(np.maximum(square - mean * mean, 0.0))
+    return said
+
+
+def greatest(values: Whole, low: Whole, high: Whole, otherwise: int = 0) -> Whole:
+    """Return the greatest value from each low to each high, where there is one."""
+    found = np.full(len(low), otherwise, np.int64)
+    filled = np.flatnonzero(high > low)
+    if len(filled):
+        ends = np.stack([low[filled], high[filled]], axis=1).ravel()
+        found[filled] = np.maximum.reduceat(np.append(values, 0), ends)[::2]
+    return found
+
+
+def _least(values: Whole, low: Whole, high: Whole) -> Whole:
+    found = -greatest(-values, low, high, -NO_TIME)
+    return np.where(found == NO_TIME, 0, found)
