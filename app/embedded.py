@@ -1,15 +1,11 @@
 """All services in one process around one embedded warehouse, on one loopback port."""
 
-import hashlib
 import logging
-import platform
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import grpc
-import jax
 
 from app.lock import HomeLock
 from services.feature import main as feature
@@ -17,9 +13,13 @@ from services.inference import main as inference
 from services.ingestion import main as ingestion
 from services.training import main as training
 from shared import rpc, warehouse
+from shared.config.claim import ServiceClaim
 from shared.config.home import Home, WorkspaceSettings
+from shared.config.programs import keep_compiled_programs
 
 _LOG = logging.getLogger(__name__)
+
+_SERVICES = ("ingestion", "feature", "training", "inference")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Embedded:
     channel: grpc.Channel
     store: warehouse.Warehouse
     lock: HomeLock
+    held: ExitStack
+    """What was opened before the server, the lock first."""
 
     @property
     def address(self) -> str:
@@ -44,9 +46,8 @@ class Embedded:
     def stop(self, grace_seconds: float = 5.0) -> None:
         """Stop: no new calls, grace, long work, running queries, then the engine; last the lock."""
         self.server.stop(grace_seconds)
-        self.channel.close()
         self.store.close(grace_seconds)
-        self.lock.release()
+        self.held.close()
         _LOG.info("stopped")
 
 
@@ -67,17 +68,16 @@ def start(
         port: Loopback port; 0 takes a free one.
         is_warm: Whether models are compiled before the first call rather than in it.
     """
-    try:
-        store = warehouse.open_embedded(home.warehouse_path)
-    except BaseException:
-        lock.release()
-        raise
-    try:
-        _keep_compiled_programs(home)
+    with ExitStack() as stack:
+        stack.callback(lock.release)
+        for service in _SERVICES:
+            stack.enter_context(ServiceClaim(home, service))
+        store = stack.enter_context(warehouse.open_embedded(home.warehouse_path))
+        keep_compiled_programs(home)
         warehouse.migrate(store)
         # Training and inference call the others through the port that all of them will answer on.
         address = f"127.0.0.1:{port or _free_port()}"
-        channel = rpc.connect(address)
+        channel = stack.enter_context(rpc.connect(address))
         services = [
             ingestion.build(ingestion.IngestionSettings(home, workspace), store),
             feature.build(feature.FeatureSettings(home, workspace), store),
@@ -85,30 +85,7 @@ def start(
             inference.build(inference.InferenceSettings(home, workspace, is_warm), store, channel),
         ]
         server = rpc.serve(services, address, is_ready=False)
-    except BaseException:
-        store.close()
-        lock.release()
-        raise
-    return Embedded(server, channel, store, lock)
-
-
-def _keep_compiled_programs(home: Home) -> None:
-    """Let a second start load the programs of a model in one second rather than in eight."""
-    settings: Any = jax.config
-    settings.update("jax_compilation_cache_dir", str(home.cache_path / f"programs-{_processor()}"))
-    settings.update("jax_persistent_cache_min_compile_time_secs", 0)
-    settings.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def _processor() -> str:
-    """Name this kind of processor: a program compiled for one may not run on another."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        kind = next((line for line in text.splitlines() if line.startswith(("flags", "Feat"))), "")
-    except OSError:
-        kind = ""
-    parts = f"{platform.machine()} {platform.processor()} {kind}"
-    return hashlib.sha256(parts.encode()).hexdigest()[:12]
+        return Embedded(server, channel, store, lock, stack.pop_all())
 
 
 def _free_port() -> int:

@@ -12,8 +12,9 @@ _HEAD = """# The `oriel` command
 Written by `python -m app.reference` from the commands themselves; a test keeps it fresh.
 
 `oriel [--home DIR] COMMAND …`: the workspace is `--home`, else `ORIEL_HOME`, else `./.oriel`. Every
-command is a gRPC client: where a running `oriel` holds the workspace it talks to that one, else it
-starts the services in its own process for as long as it needs them.
+command is a gRPC client: where the environment names [services that run as
+processes](../how-to/run-as-processes.md) it talks to those, where a running `oriel` holds the
+workspace to that one, else it starts the services in its own process for as long as it needs them.
 
 ## Exit codes
 

@@ -9,6 +9,7 @@ import click
 import grpc
 
 from app import lock
+from app.deployment import service_addresses
 from oriel.common.v1 import common_pb2
 from oriel.feature.v1 import feature_pb2, feature_pb2_grpc
 from oriel.inference.v1 import inference_pb2, inference_pb2_grpc
@@ -25,12 +26,18 @@ _LOG_FILES = 4
 
 @contextmanager
 def open_session(home: Home, command: str) -> Iterator[grpc.Channel]:
-    """Yield a channel to the server that holds the folder, or to services started here for it.
+    """Yield a channel to the services: as the environment names them, or of who holds the folder.
+
+    Where neither is so, they are started here.
 
     Raises:
         FailedPreconditionError: The folder is no workspace, or its holder does not answer.
     """
     workspace = WorkspaceSettings.load(home.settings_file)
+    if addresses := service_addresses():
+        with logging_to(home, "command.log"), rpc.connect_each(addresses) as channel:
+            yield channel
+        return
     while (held := lock.acquire(home.lock_path, command)) is None:
         address = lock.wait_for_address(home.lock_path)
         if address:

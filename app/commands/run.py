@@ -10,6 +10,7 @@ from app import console
 from app.commands import mapping as mappings
 from app.commands.events import uri_of
 from app.commands.place import Place
+from app.deployment import service_addresses
 from app.session import open_session
 from pipelines.main_job import MainJob
 from shared.config.home import Home, WorkspaceSettings
@@ -79,7 +80,7 @@ def run(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.UsageError(f"cannot write to {out}: {error.strerror}; choose --out") from error
-    home = place.home if place.path else Home(out / "workspace")
+    home = place.home_or(out / "workspace")
     uri, text = uri_of(events) if events else None, mappings.text_or_name(mapping)
     from app import main_job  # brings the report's drawing library with it
 
@@ -98,8 +99,8 @@ def run(
 
 
 def _make_workspace(home: Home, settings: WorkspaceSettings, place: Place) -> None:
-    if home.settings_file.exists():
-        return
+    if home.settings_file.exists() or service_addresses():
+        return  # services that run already have their workspace
     settings.save(home.settings_file)
     if place.path:
         console.warn(

@@ -3,6 +3,7 @@
 import platform
 import secrets
 import shutil
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import grpc
 
 from app import console, lock
 from app.commands.place import Place
+from app.deployment import service_addresses
 from app.session import open_session
 from oriel.feature.v1 import feature_pb2, feature_pb2_grpc
 from oriel.inference.v1 import inference_pb2, inference_pb2_grpc
 from oriel.ingestion.v1 import ingestion_pb2, ingestion_pb2_grpc
-from shared.config.home import WorkspaceSettings
-from shared.errors import AlreadyExistsError, NotFoundError
+from shared import rpc
+from shared.config.home import Home, WorkspaceSettings
+from shared.errors import AlreadyExistsError, NotFoundError, UnavailableError
 
 MODEL = "models/customer_90d"
 _LEAST_FREE_BYTES = 2_000_000_000
@@ -67,7 +70,7 @@ def doctor(place: Place) -> None:
     Works beside a running `oriel up` and starts the services itself when there is none.
     """
     home = place.home
-    holder = lock.holder_of(home.lock_path)
+    addresses = service_addresses()
     workspace = WorkspaceSettings.load(home.settings_file)
     free = shutil.disk_usage(home.path).free
     console.facts(
@@ -75,7 +78,7 @@ def doctor(place: Place) -> None:
             ("workspace", home.path),
             ("currency, zone", f"{workspace.currency}, {workspace.time_zone}"),
             ("retention", f"{workspace.retention_days or 'unlimited'} days"),
-            ("held by", _held(holder)),
+            *(_states(addresses) if addresses else [("held by", _held(home))]),
             ("versions", _versions()),
             ("disk", f"{free / 1e9:.1f} GB free, {_size(home.path) / 1e9:.2f} GB used here"),
         ]
@@ -93,7 +96,18 @@ def show_version() -> None:
     console.say(_versions())
 
 
-def _held(holder: lock.Holder | None) -> str:
+def _states(addresses: Mapping[str, str]) -> Iterator[tuple[str, object]]:
+    for service, address in addresses.items():
+        try:
+            rpc.require_serving(address)
+        except UnavailableError as error:
+            yield service.split(".")[1], error.message
+        else:
+            yield service.split(".")[1], f"ready at {address}"
+
+
+def _held(home: Home) -> str:
+    holder = lock.holder_of(home.lock_path)
     if holder is None:
         return "nobody"
     return f"{holder.command}, process {holder.pid}, at {holder.address or '(starting)'}"

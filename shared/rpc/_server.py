@@ -52,10 +52,12 @@ class RunningServer:
         self.address = address
         """Where it listens, as host:port."""
 
-    def set_ready(self) -> None:
-        """Tell health checks that every service can answer."""
+    def set_ready(self, *, is_ready: bool = True) -> None:
+        """Tell health checks whether every service can answer."""
+        states = health_pb2.HealthCheckResponse
+        state = states.SERVING if is_ready else states.NOT_SERVING
         for name in ("", *(service.full_name for service in self._services)):
-            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            self._health.set(name, state)
 
     def stop(self, grace: float = 5.0) -> None:
         """Stop in order: health NOT_SERVING, no new calls, grace for open ones, services closed."""
@@ -109,7 +111,8 @@ def serve(
     host = address.rpartition(":")[0]
     if not allow_remote and not _is_loopback(host):
         raise InvalidArgumentError(
-            f"{host!r} can be reached from other machines; use 127.0.0.1",
+            f"{host!r} can be reached from other machines, and calls are neither encrypted nor "
+            "authenticated; use 127.0.0.1, or allow it by naming the address in ORIEL_LISTEN",
             reason="NOT_LOOPBACK",
             host=host,
         )

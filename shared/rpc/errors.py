@@ -89,6 +89,15 @@ def rebuild(error: grpc.RpcError) -> DomainError | None:
     return from_status(status) if status is not None else None
 
 
+def is_of_transport(error: Any) -> bool:
+    """Say whether a call failed on its way, before or after a server of ours had it."""
+    return (
+        isinstance(error, grpc.Call)
+        and error.code() is grpc.StatusCode.UNAVAILABLE
+        and rpc_status.from_call(error) is None
+    )
+
+
 def _status(error: Any) -> Status | None:
     """Return what a failed call says; None when it is no failed call."""
     if not isinstance(error, grpc.Call):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from shared.errors import FailedPreconditionError
+from shared.errors import FailedPreconditionError, UnavailableError
 from shared.warehouse.port import Warehouse
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "infra" / "clickhouse" / "migrations"
@@ -94,6 +94,30 @@ def migrate(warehouse: Warehouse, folder: Path = MIGRATIONS) -> list[str]:
         warehouse.insert("schema_migrations", _entry(migration))
         applied.append(migration.name)
     return applied
+
+
+def require_migrated(warehouse: Warehouse) -> None:
+    """Return if a warehouse has this checkout's schema, or a newer one.
+
+    Raises:
+        UnavailableError: It has not yet.
+    """
+    found = warehouse.query(
+        "SELECT count() AS n FROM system.tables "
+        "WHERE database = currentDatabase() AND name = 'schema_migrations'"
+    )
+    names: set[str] = set()
+    if found["n"].to_pylist()[0]:
+        rows = warehouse.query("SELECT DISTINCT name FROM schema_migrations")
+        names = set(rows["name"].to_pylist())
+    lacking = [migration.name for migration in shipped() if migration.name not in names]
+    if lacking:
+        raise UnavailableError(
+            f"the warehouse lacks the migration {lacking[0]}; "
+            "start the ingestion service of this version, which applies it",
+            reason="SCHEMA_NOT_READY",
+            migration=lacking[0],
+        )
 
 
 def _check_unchanged(migration: Migration, digest: str) -> None:

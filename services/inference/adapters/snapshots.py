@@ -9,7 +9,7 @@ from pathlib import Path
 from services.inference.domain.persons import aliases
 from services.inference.domain.snapshot import FeatureSnapshot
 from services.inference.usecases.ports import Datasets, Identities
-from shared.errors import DomainError, FailedPreconditionError
+from shared.errors import DomainError, FailedPreconditionError, UnavailableError
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,6 +63,8 @@ class CurrentSnapshot:
             raise _not_loaded("No features are loaded") from None
         try:
             return self._load(dataset)
+        except UnavailableError:
+            raise  # comes back by itself
         except DomainError as error:
             _LOG.warning("snapshot not restored", extra={"dataset": dataset, "why": error.reason})
             raise _not_loaded(f"The features loaded last, {dataset}, cannot be read") from error
