@@ -1,5 +1,6 @@
 """Composes the ingestion service."""
 
+import threading
 import time
 from dataclasses import dataclass
 
@@ -9,14 +10,20 @@ from oriel.ingestion.v1 import ingestion_pb2 as pb
 from oriel.ingestion.v1 import ingestion_pb2_grpc as rpc
 from services.ingestion.adapters.sources import FileSources
 from services.ingestion.adapters.vault import SqliteVault
+from services.ingestion.consumer import SLICE_LIMITS, SliceLimits, StreamConsumer
 from services.ingestion.domain.pseudonyms import Pseudonymiser
 from services.ingestion.servicer import IngestionServicer
 from services.ingestion.usecases.circumstances import Circumstances
+from services.ingestion.usecases.ingest_stream import StreamIntake, StreamTopics
 from services.ingestion.usecases.memory import Stores
+from shared.bus import READER_LIMITS, BusSettings, ReaderLimits
 from shared.config.home import Home, WorkspaceSettings
 from shared.jobs import JobStore
 from shared.rpc import Service
 from shared.warehouse import Warehouse
+
+GROUP = "ingestion"
+"""Group of the members that store events, without the workspace's prefix."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,8 @@ class IngestionSettings:
 
     home: Home
     workspace: WorkspaceSettings
+    bus: BusSettings | None = None
+    """Where events come from as they happen; None reads no bus."""
 
 
 def build(settings: IngestionSettings, warehouse: Warehouse) -> Service:
@@ -40,12 +49,43 @@ def build(settings: IngestionSettings, warehouse: Warehouse) -> Service:
         now_milliseconds=lambda: time.time_ns() // 1_000_000,
     )
     servicer = IngestionServicer(circumstances, jobs)
+    consumer = stream_consumer(settings.bus, circumstances) if settings.bus else None
+    reading = threading.Thread(target=consumer.run, name="bus") if consumer else None
+    if reading:
+        reading.start()
 
     def register(server: grpc.Server) -> None:
         rpc.add_IngestionServiceServicer_to_server(servicer, server)
 
     def close(grace_seconds: float) -> None:
+        if consumer and reading:
+            consumer.stop()
+            reading.join(grace_seconds)
         jobs.close(grace_seconds)
         vault.close()
 
     return Service(pb.DESCRIPTOR.services_by_name["IngestionService"].full_name, register, close)
+
+
+def stream_consumer(
+    bus: BusSettings,
+    circumstances: Circumstances,
+    reading: ReaderLimits = READER_LIMITS,
+    slices: SliceLimits = SLICE_LIMITS,
+) -> StreamConsumer:
+    """Compose the member of the group that stores the events of a bus."""
+    from shared.bus.reader import join  # the client is an extra of those who have a bus
+    from shared.bus.writer import KafkaWriter
+
+    live, backfill = ("events.v1", "events.v1.retry"), ("events.backfill.v1",)
+    topics = StreamTopics(
+        live=frozenset(map(bus.name, live)),
+        backfill=frozenset(map(bus.name, backfill)),
+        dead=bus.name("events.v1.dlq"),
+    )
+    return StreamConsumer(
+        join=lambda listener: join(bus, GROUP, (*live, *backfill), listener, reading),
+        warehouse=circumstances.stores.warehouse,
+        intake=lambda claimed: StreamIntake(circumstances, claimed, topics, KafkaWriter(bus)),
+        limits=slices,
+    )

@@ -75,7 +75,11 @@ def event_rows(
         "properties": staged.properties,
         "context": staged.context,
     }
-    return pa.table([columns[name] for name in EVENTS.names], schema=EVENTS)
+    rows = pa.table([columns[name] for name in EVENTS.names], schema=EVENTS)
+    if staged.stream is None:
+        return rows
+    rows = rows.append_column("stream", staged.stream)
+    return rows.append_column("stream_offset", staged.stream_offset)
 
 
 def stated(rows: pa.Table) -> pa.Table:

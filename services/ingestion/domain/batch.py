@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from services.ingestion.domain.reasons import Reason
@@ -22,16 +24,30 @@ class Broken:
 
 
 @dataclass(frozen=True)
+class Arrivals:
+    """What the bus says of the rows of a batch, whose places are offsets."""
+
+    streams: pa.Array
+    """Partition of each row, as text."""
+    message_ids: pa.Array
+    """Ids for events that name none."""
+    milliseconds: npt.NDArray[np.int64]
+    """When each row became known."""
+
+
+@dataclass(frozen=True)
 class Batch:
     """Rows of a source and their original bytes."""
 
     table: pa.Table
     """Columns as the source names them, or the one column `json`."""
     rows: pa.Array
-    """Place of each row in the source, from 0."""
+    """Place of each row in the source, from 0; for the bus its offset."""
     payloads: Callable[[Sequence[int]], list[bytes]]
     """Original bytes of the rows at some places of the table."""
     broken: Sequence[Broken] = field(default_factory=tuple)
+    arrivals: Arrivals | None = None
+    """For rows that came over the bus."""
 
     @property
     def row_count(self) -> int:

@@ -27,6 +27,14 @@ class Rules:
     """Wall clock of the ingest."""
     is_live: bool
     """Whether events became known just now rather than when they happened."""
+    arrivals: Instants | None = None
+    """When each row became known, where that was before now."""
+
+    def known_times(self, length: int) -> Instants:
+        """Return when each of so many live rows became known."""
+        if self.arrivals is not None:
+            return self.arrivals
+        return np.full(length, self.now_milliseconds, dtype=np.int64)
 
     def times(
         self,

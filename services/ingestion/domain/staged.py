@@ -71,6 +71,9 @@ class StagedEvents:
     original_timestamp: pa.Array | None = None
     sent_at: pa.Array | None = None
     received_at: pa.Array | None = None
+    stream: pa.Array | None = None
+    """Partition of the bus each row came from; None for other doors."""
+    stream_offset: pa.Array | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     """Names of these columns at the source, for messages."""
 

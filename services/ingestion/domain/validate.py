@@ -70,11 +70,7 @@ def validate(staged: StagedEvents, findings: Findings, rules: Rules) -> Validate
     _check_people(staged, findings)
     event_time = _event_times(staged, findings, rules)
     money = _money(staged, findings, rules)
-    ingest_time = (
-        np.full(len(staged), rules.now_milliseconds, dtype=np.int64)
-        if rules.is_live
-        else event_time
-    )
+    ingest_time = rules.known_times(len(staged)) if rules.is_live else event_time
     return ValidatedEvents(staged, event_time, ingest_time, money)
 
 
@@ -130,7 +126,7 @@ def _corrected(
     ]
     (original, no_original), (sent, no_sent), (received, no_received) = parsed
     if rules.is_live:
-        received = np.where(no_received, rules.now_milliseconds, received)
+        received = np.where(no_received, rules.known_times(len(staged)), received)
         no_received = np.zeros_like(no_received)
     original = np.where(no_original, value, original)
     no_original = no_original & is_missing

@@ -65,7 +65,9 @@ class EventIntake:
     def take(self, batch: Batch) -> Tally:
         """See `Intake.take`."""
         findings = Findings(batch.table.num_rows)
-        valid = validate(stage(batch, self._rules.mapping, findings), findings, self._rules)
+        arrivals = batch.arrivals.milliseconds if batch.arrivals else None
+        rules = replace(self._rules, arrivals=arrivals)
+        valid = validate(stage(batch, rules.mapping, findings), findings, rules)
         refused = self._letters.keep(batch, findings.faults())
         good = valid.take(np.flatnonzero(findings.is_good))
         done = Tally(row_count=batch.row_count, rejected_row_count=len(refused)) + self.finish()
