@@ -33,6 +33,9 @@ NODES = (1, 2, 3, 4, 6, 8)
 ROWS = {"LeNet-5": 128, "3 M network": 512}
 GIGABIT = Network(125e6 * 0.95)
 ROUNDS = 5
+STEPS = 60
+"""Of a simulation whose nodes are as uneven as the measured one."""
+
 PAPER = {"DCNNPS": 18.525, "distributed TensorFlow": 42.011, "single TensorFlow": 57.329}
 """Seconds of LeNet-5 on MNIST in its Table 2; Figure 4 is drawn without numbers."""
 
@@ -89,7 +92,8 @@ def usual_steps(rounds: Mapping[str, Sequence[Answer]]) -> dict[str, float]:
 def simulated(found: Mapping[str, Any], nodes: int, network: Network) -> float:
     """Seconds of a step of so many nodes over links of that kind.
 
-    What one node's step takes beyond its stages and its update is added to every step.
+    What one node's step takes beyond its stages and its update is added to every step, and each
+    step of each node is as much slower or faster than usual as one of the traced ones.
     """
     made = found["calibration"]
     layers = [LayerCost(**stage) for stage in made["stages"]]
@@ -99,7 +103,7 @@ def simulated(found: Mapping[str, Any], nodes: int, network: Network) -> float:
     rest = max(usual_steps(found["rounds"])["1 nodes"] - alone, 0.0)
     whole = NodeCost(half, half, made["update_seconds_a_byte"], rest)
     link = Network(network.bytes_a_second, made["message_seconds"])
-    return step_seconds(layers, nodes, whole, link)
+    return step_seconds(layers, nodes, whole, link, paces=made["paces"], steps=STEPS)
 
 
 def check(found: Mapping[str, Any]) -> float:

@@ -7,14 +7,18 @@ as small tasks of the kernel's scheduler do.
 
 import heapq
 import itertools
+import random
+import statistics
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Literal
 
 Schedule = Literal["end", "wfbp", "prio"]
 Act = Callable[[], None]
+SEED = 0
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,19 @@ def step_seconds(
     *,
     schedule: Schedule = "prio",
     chunk_bytes: int = 262_144,
+    paces: Sequence[float] = (1.0,),
     steps: int = 6,
 ) -> float:
-    """Mean seconds of a step once the pipeline is full; the first step is left out."""
+    """Median seconds of a step once the pipeline is full; the first step is left out.
+
+    Args:
+        paces: How long computing takes over its usual time; each step of each node draws one. What
+            disturbs one node makes all wait, so undisturbed nodes would be too fast together.
+    """
+    drawn = random.Random(SEED)
     cluster = _Cluster(layers, node_count, cost, network, schedule, chunk_bytes, steps)
-    ends = cluster.run()
-    return (ends[-1] - ends[0]) / (steps - 1)
+    ends = cluster.run([[drawn.choice(paces) for _ in range(steps)] for _ in range(node_count)])
+    return statistics.median(later - earlier for earlier, later in pairwise(ends))
 
 
 class _Clock:
@@ -186,9 +197,15 @@ class _Cluster:
         self._waiting: list[tuple[int, int] | None] = [None] * node_count
         self._ends: Counter[int] = Counter()
         self._end_times: list[float] = []
+        self._paces: Sequence[Sequence[float]] = ()
 
-    def run(self) -> list[float]:
-        """Times at which each step's backward pass had ended everywhere."""
+    def run(self, paces: Sequence[Sequence[float]]) -> list[float]:
+        """Times at which each step's backward pass had ended everywhere.
+
+        Args:
+            paces: [node][step]: how long computing takes over its usual time.
+        """
+        self._paces = paces
         for node in range(self._nodes):
             self._forward(node, 0, 0)
         self._clock.run()
@@ -209,7 +226,7 @@ class _Cluster:
             if last
             else (lambda: self._forward(node, step, layer + 1))
         )
-        self._cores[node].compute(seconds, after)
+        self._cores[node].compute(self._paces[node][step] * seconds, after)
 
     def _has_values(self, node: int, step: int, layer: int) -> bool:
         needed = [layer] if self._schedule == "prio" else range(len(self._layers))
@@ -230,7 +247,8 @@ class _Cluster:
                 self._end_times.append(self._clock.now)
             self._forward(node, step + 1, 0)
 
-        self._cores[node].compute(self._layers[layer].backward_seconds, end)
+        seconds = self._paces[node][step] * self._layers[layer].backward_seconds
+        self._cores[node].compute(seconds, end)
 
     def _push(self, node: int, step: int, layer: int) -> None:
         for chunk in self._chunks[layer]:

@@ -11,6 +11,7 @@ CALIBRATION = {
     "update_seconds_a_byte": 0.0,
     "message_seconds": 0.0,
     "byte_seconds": 0.0,
+    "paces": [1.0],
 }
 NODES = {
     "rounds": {

@@ -61,3 +61,12 @@ def test_low_layers_first_lets_the_next_forward_pass_begin_sooner():
     plain = step_seconds(layers, 2, FREE, network, schedule="wfbp", chunk_bytes=100_000)
     first = step_seconds(layers, 2, FREE, network, schedule="prio", chunk_bytes=100_000)
     assert first < plain
+
+
+def test_together_nodes_are_as_slow_as_whichever_is_disturbed():
+    # Of two nodes at least one draws the slow pace in three steps of four, of six nearly always.
+    for node_count in (2, 6):
+        seconds = step_seconds(
+            LAYERS, node_count, FREE, FAST, schedule="end", paces=(1.0, 2.0), steps=200
+        )
+        assert seconds == pytest.approx(0.120, rel=1e-6)

@@ -22,6 +22,7 @@ from services.training.models import (
     parse_config,
     stateless,
 )
+from services.training.models.parts import linear
 
 Array = jax.Array
 
@@ -84,7 +85,7 @@ def _dense_layer(number: int, width_in: int, width_out: int, *, is_last: bool) -
         step: Step,  # noqa: ARG001
     ) -> dict[str, Array]:
         below = carry["hidden"] if number else carry["features"]
-        out = below @ p["weight"] + p["bias"]
+        out = linear(below, p["weight"], p["bias"])
         return {"kind": out} if is_last else {"hidden": jax.nn.relu(out)}
 
     return stateless(f"dense{number}", layout, apply, is_divisible=True)

@@ -8,7 +8,7 @@ CANDIDATES = (
     Schedule("prio", 64 * KIB),
     Schedule("prio", 256 * KIB),
     Schedule("prio", 1024 * KIB),
-    Schedule("wfbp", 256 * KIB),
+    Schedule("prio", 4096 * KIB),
     Schedule("wfbp", 1024 * KIB),
     Schedule("wfbp", 4096 * KIB),
     Schedule("end", 4096 * KIB),
