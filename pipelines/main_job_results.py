@@ -16,7 +16,8 @@ from pipelines.clients import Clients
 from pipelines.main_job import Answers, stamp
 from pipelines.main_job_publish import FILES
 from pipelines.main_job_rows import predictions_csv, shown_id
-from pipelines.next_orders import next_orders_csv
+from pipelines.next_orders import Due, earlier_orders, next_orders_of
+from pipelines.next_orders_csv import next_orders_csv
 from pipelines.next_products import next_products_csv
 from pipelines.report import (
     DatasetFacts,
@@ -34,6 +35,7 @@ from pipelines.side_question import SideAnswer
 from shared.dataset import DatasetReader, Manifest
 
 _RECENCY, _ORDERS, _GROSS = "recency_days", "orders_ever", "gross_365d"
+_GAP = "gap_mean_days"
 
 
 def write(
@@ -78,6 +80,7 @@ def write(
         history=_history(scoring),
         source_ids=ids,
         segments=segments.found,
+        due=_due(orders, answers, predictions, scoring),
     )
     write_report(inputs, folder)
     (folder / "predictions.csv").write_bytes(predictions_csv(predictions, ids))
@@ -85,14 +88,35 @@ def write(
         (folder / "segments.csv").write_bytes(segments_csv(segments.found, ids))
     if products.table is not None:
         (folder / "next_products.csv").write_bytes(next_products_csv(products.table, ids))
-    if orders.table is not None:
-        (folder / "next_order.csv").write_bytes(next_orders_csv(orders.table, predictions, ids))
+    if inputs.due is not None:
+        (folder / "next_order.csv").write_bytes(next_orders_csv(inputs.due.orders, ids))
     return {
         **_summary(inputs, answers, folder),
         "segments": segments.summary(),
         "next_products": products.summary(),
         "next_order": orders.summary(),
     }
+
+
+def _due(
+    asked: SideAnswer, answers: Answers, predictions: pa.Table, scoring: DatasetReader
+) -> Due | None:
+    """Return when customers order next, beside what came of the same question before."""
+    if asked.table is None:
+        return None
+    orders = next_orders_of(asked.table, predictions)
+    arrays = scoring.arrays()
+    gaps = arrays.features[:, scoring.manifest.feature_names.index(_GAP)].astype(np.float64)
+    gap_of = dict(zip(arrays.user_keys.tolist(), gaps.tolist(), strict=True))
+    training = DatasetReader(Path(asked.training))
+    horizon = timedelta(days=scoring.manifest.horizon_days)
+    return Due(
+        orders=orders,
+        usual_gap_days=np.array([gap_of[key] for key in orders.user_keys.tolist()]),
+        last_window=earlier_orders(training, answers.as_of_time - horizon),
+        year_ago=earlier_orders(training, answers.as_of_time - YEAR),
+        measured=asked.evaluation["metrics"]["model"],
+    )
 
 
 def _windows(clients: Clients, answers: Answers, days: int) -> tuple[Any, Any]:

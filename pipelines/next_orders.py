@@ -1,37 +1,99 @@
-"""When customers order next, as a file that agrees with what the main job says of them."""
+"""When customers order next, in agreement with what the main job says of them."""
 
-import csv
-import io
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from shared.dataset import DatasetReader
+
 PREDICTION, STAGE = "next_order", "next orders"
 HORIZON_DAYS, PARTS = 90, 12
-COLUMNS = (
-    *("user", "next_order_days", "days_low", "days_high"),
-    *("p_order_30d", "p_order_60d", "p_order_90d", "eligible"),
-)
+WEEKS = HORIZON_DAYS // 7
 
 _LEAST = 1e-6
-_LEVELS = (0.5, 0.1, 0.9)
+
+_NEAR = timedelta(days=16)
+"""Instants of training are 30 days apart."""
 
 Floats = NDArray[np.float64]
 
 
-def next_orders_csv(table: pa.Table, predictions: pa.Table, shown_ids: Mapping[int, str]) -> bytes:
-    """Return the file, a row a customer, ordered by the id shown; a day after the horizon is blank.
+@dataclass(frozen=True)
+class NextOrders:
+    """When each customer orders next; arrays run along customers.
+
+    Attributes:
+        user_keys: Pseudonyms.
+        eligible: Whether the question is put to them.
+        chances: That they have ordered by the end of each twelfth of the horizon, `[user, part]`.
+        reasons_json: Why they order within the horizon or not, as inference wrote it.
+    """
+
+    user_keys: NDArray[np.uint64]
+    eligible: NDArray[np.bool_]
+    chances: Floats
+    reasons_json: tuple[str, ...]
+
+    def days(self, level: float) -> Floats:
+        """Days by which each has ordered with a chance; NaN where that is after the horizon."""
+        return days_reached(self.chances, level)
+
+    def by_week(self) -> Floats:
+        """How many customers are expected to order next in each whole week of the horizon."""
+        ends = 7.0 * np.arange(WEEKS + 1) * PARTS / HORIZON_DAYS
+        total = np.concatenate([[0.0], self.chances[self.eligible].sum(axis=0)])
+        found: Floats = np.diff(np.interp(ends, np.arange(PARTS + 1), total))
+        return found
+
+
+@dataclass(frozen=True)
+class EarlierOrders:
+    """What came of the same question at an earlier instant.
+
+    Attributes:
+        start_time: The instant.
+        customer_count: Customers that it was put to.
+        by_week: How many of them ordered next in each whole week of the horizon.
+    """
+
+    start_time: datetime
+    customer_count: int
+    by_week: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Due:
+    """What a report on next orders is made from.
+
+    Attributes:
+        orders: Of customers.
+        usual_gap_days: Mean days between the orders of each of them; NaN where there were not two.
+        last_window: What came in the horizon's length before; None where that was not learned from.
+        year_ago: What came in the same weeks of last year; None where history is shorter.
+        measured: Metrics of the model on later time than it was fitted on.
+    """
+
+    orders: NextOrders
+    usual_gap_days: Floats
+    last_window: EarlierOrders | None
+    year_ago: EarlierOrders | None
+    measured: Mapping[str, Any]
+
+
+def next_orders_of(table: pa.Table, predictions: pa.Table) -> NextOrders:
+    """Return what is said of customers that the main job speaks of.
 
     There is one probability of an order within the horizon, the main job's. The odds of all chances
     of a customer are moved by one factor to meet it.
 
     Args:
-        table: user_key, eligible, and chances by the end of each twelfth of the horizon.
+        table: user_key, eligible, reasons, and chances by the end of each twelfth of the horizon.
         predictions: user_key and active_probability.
-        shown_ids: What each user_key is called in files; others are left out.
     """
     active = dict(
         zip(
@@ -40,25 +102,32 @@ def next_orders_csv(table: pa.Table, predictions: pa.Table, shown_ids: Mapping[i
             strict=True,
         )
     )
-    told = [
-        row
-        for row in table.to_pylist()
-        if row["user_key"] in shown_ids and row["user_key"] in active
-    ]
+    told = [row for row in table.to_pylist() if row["user_key"] in active]
     chances = np.array([row["chances"] for row in told], np.float64).reshape(len(told), PARTS)
-    met = moved(chances, np.array([active[row["user_key"]] for row in told]))
-    days = np.stack([days_reached(met, level) for level in _LEVELS], axis=1)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    rows = zip(told, met, days, strict=True)
-    writer.writerows(
-        sorted(
-            _row(shown_ids[row["user_key"]], chance, day, row["eligible"])
-            for row, chance, day in rows
-        )
+    return NextOrders(
+        user_keys=np.array([row["user_key"] for row in told], np.uint64),
+        eligible=np.array([row["eligible"] for row in told], np.bool_),
+        chances=moved(chances, np.array([active[row["user_key"]] for row in told])),
+        reasons_json=tuple(row["reasons"] for row in told),
     )
-    return text.getvalue().encode()
+
+
+def earlier_orders(training: DatasetReader, wanted: datetime) -> EarlierOrders | None:
+    """Return what came after the training instant that is nearest; None if none is within weeks.
+
+    Args:
+        training: Rows with the days that passed until the next order.
+        wanted: The instant to be near.
+    """
+    instants = training.manifest.as_ofs
+    nearest = min(instants, key=lambda each: abs(each - wanted), default=None)
+    if nearest is None or abs(nearest - wanted) > _NEAR:
+        return None
+    arrays = training.arrays((nearest,))
+    assert arrays.wait_days is not None
+    days = arrays.wait_days[arrays.eligible]
+    counts, _ = np.histogram(days[np.isfinite(days)], 7.0 * np.arange(WEEKS + 1))
+    return EarlierOrders(nearest, len(days), tuple(counts.tolist()))
 
 
 def moved(chances: Floats, last: Floats) -> Floats:
@@ -91,13 +160,3 @@ def _odds(chances: Floats) -> Floats:
     kept = np.clip(chances, _LEAST, 1.0 - _LEAST)
     odds: Floats = kept / (1.0 - kept)
     return odds
-
-
-def _row(user: str, chances: Floats, days: Floats, eligible: Any) -> list[str]:
-    third = PARTS // 3
-    return [
-        user,
-        *("" if np.isnan(each) else f"{each:.1f}" for each in days),
-        *(f"{chances[place * third - 1]:.6f}" for place in (1, 2, 3)),
-        "true" if eligible else "false",
-    ]

@@ -23,11 +23,19 @@ _TOLD = ("fold", "metrics", "users")
 
 @dataclass(frozen=True)
 class SideAnswer:
-    """What is said of customers, or why nothing is."""
+    """What is said of customers, or why nothing is.
+
+    Attributes:
+        table: What the batch left; None where nothing is said.
+        evaluation: The training run's evaluation.json.
+        why_not: Why nothing is said.
+        training: Folder of the dataset that was learned from.
+    """
 
     table: pa.Table | None
     evaluation: Mapping[str, Any]
     why_not: str = ""
+    training: str = ""
 
     def summary(self) -> dict[str, Any]:
         """Return what summary.json says of it."""
@@ -105,4 +113,4 @@ def _answer(
     evaluation = (Path(version.uri) / "evaluation.json").read_text("utf-8")
     with pa.memory_map(batch.uri) as source:
         table = pa.ipc.open_file(source).read_all()
-    return SideAnswer(table, json.loads(evaluation))
+    return SideAnswer(table, json.loads(evaluation), training=training.uri)

@@ -86,7 +86,7 @@ def customers_of(
             history_rows=len(history_keys),
             predictions=len(keys),
         )
-    ids = np.array([source_ids.get(key) or f"pseudonym-{key:016x}" for key in keys.tolist()])
+    ids = np.array([called(key, source_ids) for key in keys.tolist()])
     order = np.argsort(ids, kind="stable")
     segments = pc.list_flatten(predictions["segment_probabilities"]).to_numpy()
     rows = found[order]
@@ -106,6 +106,11 @@ def customers_of(
         order_count=history["order_count"].to_numpy()[rows],
         past_micros=history[spent].to_numpy()[rows],
     )
+
+
+def called(user_key: int, source_ids: Mapping[int, str]) -> str:
+    """Returns how a customer is called in the report."""
+    return source_ids.get(user_key) or f"pseudonym-{user_key:016x}"
 
 
 def band(percentile: float) -> str:

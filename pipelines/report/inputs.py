@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.next_orders import Due
 from pipelines.segments.discovered import Discovered
 
 
@@ -121,6 +122,7 @@ class ReportInputs:
             which then says how valuable a customer is.
         source_ids: Ids at the source by user_key; a key without one is shown as a pseudonym.
         segments: Discovered segments; None where too few customers have ordered.
+        due: When customers order next; None where that could not be learned.
     """
 
     source: str
@@ -140,3 +142,4 @@ class ReportInputs:
     history: pa.Table
     source_ids: Mapping[int, str]
     segments: Discovered | None = None
+    due: Due | None = None

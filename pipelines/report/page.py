@@ -19,6 +19,7 @@ from pipelines.report.charts import Chart
 from pipelines.report.contacts import contacts_of
 from pipelines.report.customers import Customers
 from pipelines.report.discovered import block_of
+from pipelines.report.due import due_block
 from pipelines.report.findings import Findings
 from pipelines.report.inputs import ReportInputs
 from pipelines.report.quality import MODELS, Quality
@@ -54,6 +55,7 @@ def page(
         contact_count=sum(len(each.members) for each in audiences),
         segments=segments,
         discovered=block_of(inputs),
+        due=due_block(inputs, customers),
         deciles=decile_rows(quality),
         data_rows=_data_rows(inputs),
         model_titles=[title for _, title in MODELS],

@@ -199,6 +199,33 @@ def embedding_map(rows: Sequence[Mapping[str, Any]], names: Sequence[str], width
     )
 
 
+def weeks(rows: Sequence[Mapping[str, Any]], names: Sequence[str], width: int) -> Spec:
+    """Customers by the week of their next order: `week`, `customers`, `what` (one of the names)."""
+    return _chart(
+        rows,
+        width=width,
+        height=230,
+        mark={"type": "line", "strokeWidth": 2.5, "point": {"filled": True, "size": 42}},
+        encoding={
+            "x": {
+                "field": "week",
+                "type": "ordinal",
+                "axis": _axis("Week after the report", grid=False, labelAngle=0),
+            },
+            "y": {
+                "field": "customers",
+                "type": "quantitative",
+                "axis": _axis("Customers whose next order comes", format="~s", tickCount=5),
+            },
+            "color": {
+                "field": "what",
+                "type": "nominal",
+                "scale": {"domain": list(names), "range": [TEAL, CORAL, SAND][: len(names)]},
+            },
+        },
+    )
+
+
 def gain(rows: Sequence[Mapping[str, Any]], width: int) -> Spec:
     """Share of all buyers found by contacting a share of customers: `contacted`, `found`."""
     axis = {"type": "quantitative", "scale": {"domain": [0, 1]}}

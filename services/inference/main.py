@@ -9,6 +9,7 @@ import grpc
 from oriel.inference.v1 import inference_pb2 as pb
 from oriel.inference.v1 import inference_pb2_grpc as rpc
 from services.inference.adapters.datasets import ScoringDatasets
+from services.inference.adapters.embedding_model import KIND as EMBEDDINGS
 from services.inference.adapters.embedding_model import EmbeddingModel
 from services.inference.adapters.identity_table import IdentityTable
 from services.inference.adapters.models import LoadedModels
@@ -20,11 +21,9 @@ from services.inference.adapters.wait_model import WaitModel
 from services.inference.domain.reasons import Wording
 from services.inference.servicer import InferenceServicer
 from services.inference.usecases.batch import BatchPredictor
-from services.inference.usecases.embedding_batch import KIND as EMBEDDINGS
-from services.inference.usecases.embedding_batch import EmbeddingBatch
+from services.inference.usecases.file_batch import FileBatch
 from services.inference.usecases.predict import Predictor
 from services.inference.usecases.product_batch import ProductBatchPredictor
-from services.inference.usecases.wait_batch import WaitBatchPredictor
 from shared.config.home import Home, WorkspaceSettings
 from shared.dataset.products import KIND as PRODUCTS
 from shared.features import FEATURES, words
@@ -75,13 +74,17 @@ def build(settings: InferenceSettings, warehouse: Warehouse, channel: grpc.Chann
             PRODUCTS: ProductBatchPredictor(
                 lambda name: ProductModel(registry.get(name)), datasets.folder, home.exports_path
             ),
-            WAITS: WaitBatchPredictor(
-                lambda name: WaitModel(registry.get(name)), datasets.read, home.exports_path
+            WAITS: FileBatch(
+                lambda name: WaitModel(registry.get(name), wording),
+                datasets.read,
+                home.exports_path,
+                _cores(),
             ),
-            EMBEDDINGS: EmbeddingBatch(
+            EMBEDDINGS: FileBatch(
                 lru_cache(maxsize=2)(lambda name: EmbeddingModel(registry.get(name))),
                 datasets.read,
                 home.exports_path,
+                _cores(),
             ),
         },
         jobs=jobs,

@@ -8,6 +8,7 @@ import numpy as np
 
 from oriel.inference.v1 import inference_pb2 as pb
 from oriel.inference.v1 import inference_pb2_grpc as rpc
+from services.inference.adapters.embedding_model import KIND as EMBEDDINGS
 from services.inference.adapters.messages import (
     batch_message,
     features_of,
@@ -18,7 +19,6 @@ from services.inference.adapters.messages import (
 from services.inference.adapters.models import LoadedModels
 from services.inference.domain.prediction import Keys
 from services.inference.usecases.batch import BatchPredictor
-from services.inference.usecases.embedding_batch import KIND as EMBEDDINGS
 from services.inference.usecases.ports import Batches, Snapshots
 from services.inference.usecases.predict import Predictor
 from shared.errors import InvalidArgumentError

@@ -115,6 +115,8 @@ def test_when_each_customer_orders_next_agrees_with_whether(finished):
         days = [float(row[name] or 99) for name in ("days_low", "next_order_days", "days_high")]
         assert 0 < days[0] <= days[1] <= days[2]
         assert bool(row["next_order_days"]) == (by[2] >= 0.5)
+        assert row["eligible"] == "true" or not row["raises"] + row["lowers"]
+    assert any(row["raises"] for row in rows)
 
 
 def test_every_customer_is_in_a_named_segment_and_moves_add_up(finished):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from services.inference.adapters.attribute_program import AttributeProgram
 from services.inference.adapters.program import Program, Row, weights_of
 from services.inference.domain.prediction import (
     Attribution,
@@ -39,8 +40,7 @@ class ModelRunner:
         _require_users(version)
         self.facts = ModelFacts.of(version.name, version.manifest)
         weights = weights_of(version)
-        width = len(self.facts.features)
-        features = Row((width,), np.float32)
+        features = Row((len(self.facts.features),), np.float32)
         eligible = Row((), np.bool_)
         self._predict = Program(
             version,
@@ -57,16 +57,9 @@ class ModelRunner:
                 "value_high": (),
             },
         )
-        self._attribute = Program(
-            version,
-            "attribute.jaxexport",
-            weights,
-            [features],
-            {"contributions": (width,), "logit": (), "baseline_logit": None},
-        )
+        self._attribute = AttributeProgram(version, weights, features, buckets)
         for bucket in buckets:
             self._predict.prepare(bucket)
-            self._attribute.prepare(bucket)
 
     def predict(self, features: Floats, eligible: Flags) -> Outputs:
         """Run `predict` over [row, feature]; NaN where a value is missing."""
@@ -74,12 +67,7 @@ class ModelRunner:
 
     def attribute(self, features: Floats) -> Attribution:
         """Run `attribute` over [row, feature]; NaN where a value is missing."""
-        outputs = self._attribute.run(features)
-        return Attribution(
-            contributions=outputs["contributions"],
-            logit=outputs["logit"],
-            baseline_logit=float(outputs["baseline_logit"]),
-        )
+        return self._attribute.run(features)
 
 
 def _require_users(version: ModelVersion) -> None:

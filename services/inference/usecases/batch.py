@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from services.inference.domain.persons import UNKNOWN
-from services.inference.domain.prediction import ModelFacts, Outputs, Reason
-from services.inference.domain.reasons import Wording, ineligible_reason, strongest
+from services.inference.domain.prediction import ModelFacts, Outputs
+from services.inference.domain.reasons import Wording, ineligible_reason
 from services.inference.domain.scoring import percentiles, prediction_ids
 from services.inference.domain.snapshot import FeatureSnapshot, check_fits
 from services.inference.usecases.answer_file import answer_path
 from services.inference.usecases.ports import Datasets, Model, Models, PredictionLog
+from services.inference.usecases.telling import as_json, reasons_of
 from shared.jobs import JobContext
 
 BLOCK_ROWS = 1024
@@ -119,15 +119,8 @@ class BatchPredictor:
         self, model: Model, snapshot: FeatureSnapshot, context: JobContext, rows: NDArray[np.intp]
     ) -> list[str]:
         context.raise_if_cancelled()
-        texts = ["[]"] * len(rows)
-        places = np.flatnonzero(snapshot.eligible[rows])
-        if len(places):
-            values = snapshot.values[rows[places]]
-            contributions = model.attribute(values).contributions
-            found = strongest(contributions, values, model.facts.features, self._wording)
-            for place, of_row in zip(places, found, strict=True):
-                texts[place] = _json(of_row)
-        return texts
+        found = reasons_of(model, snapshot.values[rows], snapshot.eligible[rows], self._wording)
+        return [as_json(of_row) for of_row in found]
 
 
 def _predict(model: Model, snapshot: FeatureSnapshot, context: JobContext) -> Outputs:
@@ -178,17 +171,3 @@ def _table(
         "reasons": reasons,
     }
     return pa.table(columns, schema=PREDICTIONS)
-
-
-def _json(reasons: tuple[Reason, ...]) -> str:
-    return orjson.dumps(
-        [
-            {
-                "feature": reason.feature,
-                "text": reason.text,
-                # Nine digits hold every float32.
-                "contribution": float(f"{reason.contribution:.9g}"),
-            }
-            for reason in reasons
-        ]
-    ).decode()

@@ -19,16 +19,20 @@ from services.inference.domain.snapshot import FeatureSnapshot
 from shared.jobs import JobContext
 
 
-class Model(Protocol):
-    """A loaded model version."""
+class Explaining(Protocol):
+    """A loaded model version that says why."""
 
     facts: ModelFacts
 
-    def predict(self, features: Floats, eligible: Flags) -> Outputs:
-        """Run the `predict` program over [row, feature]."""
-
     def attribute(self, features: Floats) -> Attribution:
         """Run the `attribute` program over [row, feature]."""
+
+
+class Model(Explaining, Protocol):
+    """A loaded model version of users."""
+
+    def predict(self, features: Floats, eligible: Flags) -> Outputs:
+        """Run the `predict` program over [row, feature]."""
 
 
 class Models(Protocol):

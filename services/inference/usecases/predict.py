@@ -8,7 +8,6 @@ import numpy as np
 
 from services.inference.domain.persons import UNKNOWN
 from services.inference.domain.prediction import (
-    Flags,
     Floats,
     Keys,
     Outputs,
@@ -16,9 +15,10 @@ from services.inference.domain.prediction import (
     Reason,
     Status,
 )
-from services.inference.domain.reasons import Wording, ineligible_reason, strongest
+from services.inference.domain.reasons import Wording, ineligible_reason
 from services.inference.domain.snapshot import check_fits
 from services.inference.usecases.ports import Model, Models, Snapshots
+from services.inference.usecases.telling import reasons_of
 from shared.errors import InvalidArgumentError
 
 UNKNOWN_USER = "is not known: nothing of this customer was recorded before the features end"
@@ -56,7 +56,7 @@ class Predictor:
             for slot, is_eligible in zip(slots, eligible, strict=True)
         ]
         outputs = model.predict(rows, eligible)
-        reasons = self._reasons(model, rows, eligible & has_reasons)
+        reasons = reasons_of(model, rows, eligible & has_reasons, self._wording)
         predictions = _told(user_keys.tolist(), states, outputs, reasons)
         return Answer(predictions, model.facts.name, snapshot.as_of)
 
@@ -66,20 +66,10 @@ class Predictor:
         _check_rows(rows, model)
         eligible = np.ones(len(rows), np.bool_)
         outputs = model.predict(rows, eligible)
-        reasons = self._reasons(model, rows, eligible & has_reasons)
+        reasons = reasons_of(model, rows, eligible & has_reasons, self._wording)
         states = [(Status.PREDICTED, "")] * len(rows)
         predictions = _told([0] * len(rows), states, outputs, reasons)
         return Answer(predictions, model.facts.name, None)
-
-    def _reasons(self, model: Model, rows: Floats, wanted: Flags) -> list[tuple[Reason, ...]]:
-        reasons: list[tuple[Reason, ...]] = [()] * len(rows)
-        places = np.flatnonzero(wanted)
-        if len(places):
-            contributions = model.attribute(rows[places]).contributions
-            found = strongest(contributions, rows[places], model.facts.features, self._wording)
-            for place, of_row in zip(places, found, strict=True):
-                reasons[place] = of_row
-        return reasons
 
 
 def _told(

@@ -100,7 +100,11 @@ def network_inputs(network: Network, weights: Weights, features: Array) -> Array
 
 def learned_logit(network: Network, weights: Weights, inputs: Array) -> Array:
     """What networks and straight lines have in the calibrated logit of being active."""
-    deep = _members(network, weights, inputs)["active"][:, 0]
+    return learned_part(weights, inputs, _members(network, weights, inputs)["active"][:, 0])
+
+
+def learned_part(weights: Weights, inputs: Array, deep: Array) -> Array:
+    """The same, given the mean logit of the networks."""
     learned = _learned(weights, inputs, deep)
     logit: Array = weighed(learned, 0.0, weights["calibration/base"][0])
     return logit
@@ -132,7 +136,7 @@ def predict(network: Network) -> Callable[[Weights, Array, Array], dict[str, Arr
         inputs = network_inputs(network, weights, features)
         outputs = _members(network, weights, inputs)
         base = customer_base(network, weights, inputs)
-        active = jax.nn.sigmoid(_active(weights, inputs, outputs, base))
+        active = jax.nn.sigmoid(whole_logit(weights, inputs, outputs["active"][:, 0], base))
         spending = _spending(weights, outputs, base)
         most = weights["spend/scale"][2]
         spend = jnp.exp(spending.log_mean(most)) * weights["calibration/spend"]
@@ -210,10 +214,18 @@ def _straight(weights: Weights, inputs: Array) -> Array:
     return logit
 
 
-def _active(
-    weights: Weights, inputs: Array, outputs: dict[str, Array], base: tuple[Array, Array] | None
+def whole_logit(
+    weights: Weights, inputs: Array, deep: Array, base: tuple[Array, Array] | None
 ) -> Array:
-    learned = _learned(weights, inputs, outputs["active"][:, 0])
+    """The calibrated logit of all members.
+
+    Args:
+        weights: From `pack`.
+        inputs: Of the networks.
+        deep: Their mean logit.
+        base: From `customer_base`.
+    """
+    learned = _learned(weights, inputs, deep)
     if base is None:
         return learned
     share, shift = weights["calibration/base"]

@@ -27,14 +27,22 @@ from services.training.runs.answer import (
 )
 
 Array = jax.Array
+Learned = Callable[[Network, Weights, Array], Array]
 NODES = 48
 
 
-def attribute(network: Network, nodes: int = NODES) -> Callable[..., dict[str, Array]]:
+def attribute(
+    network: Network, learned: Learned = learned_logit, nodes: int = NODES
+) -> Callable[..., dict[str, Array]]:
     """The program (weights, features) -> contributions, logit and the baseline's logit.
 
     Contributions and `baseline_logit` add up to `logit`. A feature's contribution includes that of
     the column which says whether it is missing.
+
+    Args:
+        network: The ensemble's shape.
+        learned: What networks and straight lines have in the logit, from the networks' inputs.
+        nodes: Places on the path at which slopes are taken.
     """
     points, parts = np.polynomial.legendre.leggauss(nodes)
     root = 0.5 * (points + 1.0)
@@ -44,15 +52,15 @@ def attribute(network: Network, nodes: int = NODES) -> Callable[..., dict[str, A
         inputs = network_inputs(network, weights, features)
         baseline = _baseline(weights, features.shape[1])
         away = inputs - baseline[None, :]
-        slope = jax.grad(lambda x: learned_logit(network, weights, x).sum())
+        slope = jax.grad(lambda x: learned(network, weights, x).sum())
 
         def add(total: Array, step: Array) -> tuple[Array, None]:
             return total + step[1] * slope(baseline[None, :] + step[0] * away), None
 
         mean_slope, _ = jax.lax.scan(add, jnp.zeros_like(away), jnp.asarray(steps))
         contributions = _by_feature(mean_slope * away, network.flagged, features.shape[1])
-        logit = learned_logit(network, weights, inputs)
-        baseline_logit = learned_logit(network, weights, baseline[None, :])[0]
+        logit = learned(network, weights, inputs)
+        baseline_logit = learned(network, weights, baseline[None, :])[0]
         if network.history:
 
             def by_history(rows: Array) -> Array:

@@ -83,6 +83,10 @@ class Weighing:
     base_shift: float = 0.0
 
 
+UNWEIGHED = Weighing(1.0, 0.0)
+"""Leaves networks and straight lines as they are."""
+
+
 def fit_weighing(
     logit: NumpyArray,
     base: NumpyArray | None,

@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import jax
-import numpy as np
 
 from services.training.engine import EpochReport, Pace
+from services.training.runs.answer import learned_logit, predict
 from services.training.runs.card import model_card
 from services.training.runs.config import RunConfig, to_yaml
 from services.training.runs.embedding import EMBED_FILE, export_embedding
 from services.training.runs.ensemble import limits_of
-from services.training.runs.export import export_programs, signature
+from services.training.runs.export import export_programs, signature, spread
 from services.training.runs.judge import judge
 from services.training.runs.judged import JUDGED_FILE
 from services.training.runs.kept import Fits, FreshFits
@@ -29,7 +29,7 @@ from shared.dataset import DatasetReader, FoldSpec, Manifest
 from shared.errors import FailedPreconditionError
 
 EVALUATION, FINAL = "evaluation", "final"
-ROWS_FOR_COMPLETENESS, ROWS_FOR_EMBEDDING = 512, 4096
+ROWS_FOR_EMBEDDING = 4096
 
 
 class Reporter(Protocol):
@@ -96,8 +96,14 @@ def run_training(
     fitted, rows = _fit(reader, last, config, progress, fits)
     reporter.fitted(sample_of(fitted, rows, config))
     reporter.progress(progress.completed, progress.total, "exporting")
-    exported = export_programs(fitted, _spread(rows.features, ROWS_FOR_COMPLETENESS))
-    some = _spread(rows.features[rows.eligible], ROWS_FOR_EMBEDDING)
+    exported = export_programs(
+        fitted.network,
+        fitted.weights,
+        predict(fitted.network),
+        learned_logit,
+        spread(rows.features),
+    )
+    some = spread(rows.features[rows.eligible], ROWS_FOR_EMBEDDING)
     evaluation = {"fold": _fold(earlier, dataset, test), **judgement.evaluation}
     evaluation["losses"] = curves(progress.losses)
     manifest = {
@@ -249,13 +255,6 @@ def _provenance(
 
 def _texts(instants: tuple[datetime, ...]) -> list[str]:
     return [instant.isoformat() for instant in instants]
-
-
-def _spread(features: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
-    """At most `count` rows, evenly spread over all."""
-    chosen = np.linspace(0, len(features) - 1, min(count, len(features))).astype(int)
-    rows: np.ndarray[Any, Any] = features[chosen]
-    return rows
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -1,7 +1,6 @@
 """When it happens as one pure function of weights and raw features: what is exported."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -10,11 +9,19 @@ import numpy as np
 
 from services.training.engine import predict_fn
 from services.training.models import LayerList
-from services.training.runs.answer import blend, member_weights, weighed
+from services.training.runs.answer import (
+    Network,
+    Weights,
+    customer_base,
+    learned_part,
+    member_weights,
+    network_inputs,
+    whole_logit,
+)
 from services.training.runs.correcting import Weighing
-from services.training.runs.returning import Returning, said
+from services.training.runs.returning import Returning
 from services.training.runs.rows import NumpyArray
-from services.training.runs.scaling import Scaling, scale
+from services.training.runs.scaling import Scaling
 from services.training.runs.wait_curve import (
     LEVELS,
     chance_logits,
@@ -24,21 +31,8 @@ from services.training.runs.wait_curve import (
 )
 
 Array = jax.Array
-Weights = Mapping[str, Any]
 
 OUTPUTS = ("days_low", "days", "days_high")
-
-
-@dataclass(frozen=True)
-class WaitNetwork:
-    """The ensemble's shape: what is fixed in a program while its numbers are weights."""
-
-    layers: LayerList
-    members: int
-    flagged: tuple[int, ...]
-    horizon_days: int
-    history: tuple[int, ...] = ()
-    """Columns that the customer-base model reads; empty where it is no member."""
 
 
 def pack(
@@ -65,9 +59,10 @@ def pack(
         "linear/coefficients": linear,
         "scaling/centre": scaling.centre,
         "scaling/spread": scaling.spread,
+        "scaling/flag_rate": scaling.flag_rate,
         "base/hazard": base,
         "base/chances": others,
-        "calibration/happens": [weighing.slope, weighing.intercept],
+        "calibration/active": [weighing.slope, weighing.intercept],
         "calibration/base": [weighing.base_share, weighing.base_shift],
     }
     if returning is not None:
@@ -89,29 +84,14 @@ def member_logits(layers: LayerList) -> Callable[[Mapping[str, Any], Array, Arra
     return run
 
 
-def predict_waits(network: WaitNetwork) -> Callable[[Weights, Array, Array], dict[str, Array]]:
+def predict_waits(network: Network) -> Callable[[Weights, Array, Array], dict[str, Array]]:
     """The program (weights, features, eligible) -> chances by part and days of each row."""
-    run_member = member_logits(network.layers)
-    columns = np.asarray(network.history, np.int32)
 
     def run(weights: Weights, features: Array, eligible: Array) -> dict[str, Array]:
-        centre, spread = weights["scaling/centre"], weights["scaling/spread"]
-        inputs = scale(features, centre, spread, network.flagged)
-        each = [
-            run_member(member_weights(weights, number), weights["base/hazard"], inputs)
-            for number in range(network.members)
-        ]
-        deep = sum(each[1:], each[0]) / network.members
-        linear = weights["linear/coefficients"]
-        slope, intercept = weights["calibration/happens"]
-        share, shift = weights["calibration/base"]
-        learned = slope * blend(deep[:, -1], inputs @ linear[:-1] + linear[-1]) + intercept
-        base = 0.0
-        if network.history:
-            orders, values = weights["returning/orders"], weights["returning/values"]
-            by_base, _ = said(orders, values, features[:, columns], float(network.horizon_days))
-            base = by_base + shift
-        chances = moved(deep, weighed(learned, base, share))
+        inputs = network_inputs(network, weights, features)
+        deep = _deep(network, weights, inputs)
+        base = customer_base(network, weights, inputs)
+        chances = moved(deep, whole_logit(weights, inputs, deep[:, -1], base))
         chances = jnp.where(eligible[:, None], chances, weights["base/chances"][None, :])
         days = {
             name: days_at(chances, level, float(network.horizon_days))
@@ -120,3 +100,16 @@ def predict_waits(network: WaitNetwork) -> Callable[[Weights, Array, Array], dic
         return {"chances": chances, **days}
 
     return run
+
+
+def learned_chance(network: Network, weights: Weights, inputs: Array) -> Array:
+    """What networks and straight lines have in the logit that it happens within the horizon."""
+    return learned_part(weights, inputs, _deep(network, weights, inputs)[:, -1])
+
+
+def _deep(network: Network, weights: Weights, inputs: Array) -> Array:
+    """Mean logit of the networks' chances by part."""
+    run, base = member_logits(network.layers), weights["base/hazard"]
+    each = [run(member_weights(weights, number), base, inputs) for number in range(network.members)]
+    mean: Array = sum(each[1:], each[0]) / network.members
+    return mean

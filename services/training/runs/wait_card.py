@@ -73,6 +73,8 @@ def wait_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str
         "",
         f"- Nothing is said of what comes after {days} days: a day that is later is left open.",
         "- Users whom the question does not fit get what such users did in training.",
+        "- Reasons add up to the logit that it happens within the horizon, within "
+        f"{manifest['completeness_error']:.1e}.",
         "- Season and shift are not corrected for.",
     ]
     return "\n".join(lines) + "\n"

@@ -7,24 +7,23 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from services.training.engine import Arrays, Fitter
-from services.training.runs.answer import blend
+from services.training.runs.answer import Network, blend, customer_base
 from services.training.runs.config import RunConfig
-from services.training.runs.correcting import fit_weighing, windows_of
+from services.training.runs.correcting import UNWEIGHED, Weighing, fit_weighing, windows_of
 from services.training.runs.ensemble import EnsembleRows, ensemble_rows
 from services.training.runs.kept import Fits
 from services.training.runs.leaks import require_apart
 from services.training.runs.linear import fit_linear
 from services.training.runs.networks import Listener, MemberRows, fit_networks
 from services.training.runs.pretraining import pretrained
-from services.training.runs.returning import Returning, fit_returning, said
+from services.training.runs.returning import Returning, fit_returning
 from services.training.runs.rows import NumpyArray, ages_weight, thin
 from services.training.runs.timing import Sample
 from services.training.runs.unfolding import network_layers
-from services.training.runs.wait_answer import WaitNetwork, member_logits, pack
+from services.training.runs.wait_answer import member_logits, pack
 from services.training.runs.wait_curve import HEADS, PARTS, base_logits, objective, parts_of
 from services.training.runs.wait_rows import WaitRows
 
@@ -36,7 +35,7 @@ _PRIOR_ROWS = 20.0
 class FittedWaits:
     """A calibrated ensemble: its shape, its numbers, and what a member's layers are timed on."""
 
-    network: WaitNetwork
+    network: Network
     weights: Mapping[str, NumpyArray]
     sample: Sample
     returning: Returning | None
@@ -101,32 +100,25 @@ def fit_waits(
         out = made.group == number
         unseen[out] = np.asarray(run(member, base, made.inputs))[out, -1]
         straight[out] = linear.logits(made.inputs[out], number)
-    by_base = None
-    if returning is not None:
-        history = jnp.asarray(made.rows.features[:, made.rows.history])
-        logit, _ = said(
-            jnp.asarray(returning.orders), jnp.asarray(returning.values), history, horizon_days
-        )
-        by_base = np.asarray(logit, np.float64)
+    history = made.rows.history if returning is not None else ()
+    network = Network(layers, config.members, made.scaling.flagged, horizon_days, history)
+    others = _others(waits, config.half_life_days, horizon_days)
+
+    def packed(weighing: Weighing) -> Mapping[str, NumpyArray]:
+        return pack(members, linear.mean(), made.scaling, returning, base, weighing, others)
+
+    by_base = jax.jit(partial(customer_base, network))(dict(packed(UNWEIGHED)), made.inputs)
     weighing = fit_weighing(
         blend(unseen, straight),
-        by_base,
+        None if by_base is None else np.asarray(by_base[0], np.float64),
         made.rows.is_active,
         made.weights.astype(np.float64),
         windows_of(made.rows.as_ofs, horizon_days),
     )
-    network = WaitNetwork(
-        layers,
-        config.members,
-        made.scaling.flagged,
-        horizon_days,
-        made.rows.history if returning is not None else (),
-    )
-    others = _others(waits, config.half_life_days, horizon_days)
     few = np.arange(min(made.fit_config.batch_size, len(made.rows)))
     return FittedWaits(
         network,
-        pack(members, linear.mean(), made.scaling, returning, base, weighing, others),
+        packed(weighing),
         Sample(layers, objective(base), _arrays(made, parts, few, made.weights[few])),
         returning,
         tuple(result.best_epoch for result in results),

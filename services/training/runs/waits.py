@@ -1,19 +1,15 @@
 """A whole run about when something happens: a dataset in, files and manifest of a version out."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 import jax
-import numpy as np
-from jax import export
-from safetensors.numpy import save
 
 from services.training.engine import EpochReport
 from services.training.runs.config import RunConfig, to_yaml
-from services.training.runs.export import PREDICT_FILE, WEIGHTS_FILE, serialized
+from services.training.runs.export import explained, export_programs, spread
 from services.training.runs.judged import JUDGED_FILE
 from services.training.runs.kept import Fits, FreshFits
 from services.training.runs.leaks import require_blind, require_purged
@@ -21,7 +17,7 @@ from services.training.runs.losses import Loss, curves
 from services.training.runs.networks import Listener
 from services.training.runs.result import RunResult
 from services.training.runs.run import EVALUATION, FINAL, Reporter
-from services.training.runs.wait_answer import OUTPUTS, predict_waits
+from services.training.runs.wait_answer import OUTPUTS, learned_chance, predict_waits
 from services.training.runs.wait_card import wait_card
 from services.training.runs.wait_curve import PARTS
 from services.training.runs.wait_judge import judge_waits
@@ -70,19 +66,26 @@ def run_waits(
     fitted, waits = fitting.fit(last)
     reporter.fitted(fitted.sample)
     reporter.progress(fitting.completed, fitting.total, "exporting")
+    exported = export_programs(
+        fitted.network,
+        fitted.weights,
+        predict_waits(fitted.network),
+        learned_chance,
+        spread(waits.rows.features),
+    )
     evaluation["losses"] = curves(fitting.losses)
     manifest = {
         **_provenance(dataset, config, fitted),
+        "completeness_error": exported.completeness_error,
         "metrics": evaluation["metrics"]["model"],
         "final": {
             "train_as_ofs": _texts(last.train_as_ofs),
-            "row_count": len(waits.eligible),
+            "row_count": int(waits.rows.eligible.sum()),
             "best_epochs": list(fitted.best_epochs),
         },
     }
     files = {
-        PREDICT_FILE: _program(fitted, len(dataset.features)),
-        WEIGHTS_FILE: save(dict(fitted.weights)),
+        **exported.files,
         JUDGED_FILE: judgement.rows.content,
         "evaluation.json": json.dumps(
             evaluation, indent=1, sort_keys=True, allow_nan=False
@@ -160,22 +163,11 @@ def _described(fold: FoldSpec, dataset: Manifest, test: WaitRows) -> dict[str, A
     }
 
 
-def _program(fitted: FittedWaits, feature_count: int) -> bytes:
-    (batch,) = export.symbolic_shape("b", constraints=["b >= 1"])
-    shape: Any = jax.ShapeDtypeStruct
-    weights = {name: shape(each.shape, each.dtype) for name, each in fitted.weights.items()}
-    features = shape((batch, feature_count), np.float32)
-    eligible = shape((batch,), np.bool_)
-    return serialized(jax.jit(predict_waits(fitted.network)), weights, features, eligible)
-
-
 def _provenance(dataset: Manifest, config: RunConfig, fitted: FittedWaits) -> dict[str, Any]:
-    column = {"dtype": "float32", "shape": ["b"]}
-    inputs: Mapping[str, Any] = {
-        "features": {"dtype": "float32", "shape": ["b", len(dataset.features)]},
-        "eligible": {"dtype": "bool", "shape": ["b"]},
+    outputs = {
+        "chances": {"dtype": "float32", "shape": ["b", PARTS]},
+        **{name: {"dtype": "float32", "shape": ["b"]} for name in OUTPUTS},
     }
-    chances = {"dtype": "float32", "shape": ["b", PARTS]}
     return {
         "kind": KIND,
         "awaited": dataset.awaited,
@@ -187,12 +179,7 @@ def _provenance(dataset: Manifest, config: RunConfig, fitted: FittedWaits) -> di
         "horizon_days": dataset.horizon_days,
         "eligible_rule": dataset.eligible_rule,
         "has_customer_base": fitted.returning is not None,
-        "signature": {
-            "predict": {
-                "inputs": inputs,
-                "outputs": {"chances": chances, **dict.fromkeys(OUTPUTS, column)},
-            }
-        },
+        "signature": explained(len(dataset.features), outputs),
         "config": asdict(replace(config, model=dict(config.model))),
         "jax_version": jax.__version__,
     }

@@ -9,6 +9,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from pipelines.next_orders import PARTS, WEEKS, Due, EarlierOrders, NextOrders
 from pipelines.report import (
     DatasetFacts,
     ModelFacts,
@@ -251,6 +252,27 @@ def _segments(keys, eligible, active, spend, recency, orders):
     )
 
 
+def _due(predictions, orders, recency, keys):
+    """Chances that rise evenly to the main job's; pauses between a third and all of the silence."""
+    active = predictions["active_probability"].to_numpy()
+    chances = active[:, None] * np.arange(1, PARTS + 1) / PARTS
+    place = {key: at for at, key in enumerate(keys.tolist())}
+    at = np.array([place[key] for key in predictions["user_key"].to_pylist()])
+    gaps = np.where(orders > 1, recency * np.where(np.arange(len(keys)) % 5, 1.0, 1 / 3), np.nan)
+    return Due(
+        orders=NextOrders(
+            user_keys=predictions["user_key"].to_numpy(),
+            eligible=predictions["eligible"].to_numpy(zero_copy_only=False),
+            chances=chances,
+            reasons_json=tuple(predictions["reasons"].to_pylist()),
+        ),
+        usual_gap_days=gaps[at],
+        last_window=EarlierOrders(AS_OF - timedelta(days=90), 350, (12,) * WEEKS),
+        year_ago=EarlierOrders(AS_OF - timedelta(days=360), 200, tuple(range(WEEKS))),
+        measured={"coverage": {"value": 0.79, "se": 0.01}},
+    )
+
+
 @pytest.fixture(scope="session")
 def inputs():
     """The inputs of a report on 400 customers, 16 of whom have not ordered yet."""
@@ -309,6 +331,7 @@ def shop_inputs(users=400, seed=3, offset=1):
         ),
         source_ids={key: f"customer-{place:05d}" for place, key in enumerate(keys.tolist())},
         segments=_segments(keys, eligible, active, spend, recency, orders),
+        due=_due(predictions, orders, recency, keys),
     )
 
 

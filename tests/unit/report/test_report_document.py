@@ -147,7 +147,7 @@ def test_headings_step_down_one_level_at_a_time(document):
 
 def test_every_chart_has_a_text_and_every_table_a_caption(document):
     charts = [a for tag, a, inside in document.elements if tag == "svg" and "figure" in inside]
-    assert len(charts) == 12
+    assert len(charts) == 14
     assert all(a["role"] == "img" and len(a["aria-label"]) > 30 for a in charts)
     tables = document.all("table")
     assert len(tables) == len(document.all("caption")) >= 8

@@ -4,9 +4,11 @@ import json
 from dataclasses import replace
 from math import exp, log
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.numpy import load
 
 from services.training.evaluation.waits import (
     cell_chances,
@@ -17,6 +19,8 @@ from services.training.evaluation.waits import (
     integrated_brier,
     pinball,
 )
+from services.training.runs.export import completeness_error
+from services.training.runs.scaling import unscale
 from services.training.runs.wait_curve import (
     PARTS,
     base_logits,
@@ -31,8 +35,10 @@ from services.training.runs.waits import run_waits
 from shared.dataset import DatasetReader
 from shared.errors import FailedPreconditionError
 from tests.support.compared import tells_again_what_was_judged
+from tests.support.without_reason import told_and_moved
 from tests.unit.training import shop
 from tests.unit.training.conftest import SMALL, Heard
+from tests.unit.training.test_run import program
 
 
 def waiting(*, is_shuffled=False, seed=0):
@@ -62,6 +68,26 @@ def waits_result(tmp_path_factory, heard_waits):
     return run_waits(reader, "next_order", replace(SMALL, awaited="order"), heard_waits)
 
 
+@pytest.fixture(scope="module")
+def answered(waits_result):
+    """Raw rows, what gives their chance within the horizon, and why it is what it is."""
+    rows = waiting().features[:64]
+    stored = {
+        name: jnp.asarray(each)
+        for name, each in load(waits_result.files["weights.safetensors"]).items()
+    }
+    predict, attribute = (
+        jax.jit(program(waits_result, f"{name}.jaxexport").call)
+        for name in ("predict", "attribute")
+    )
+
+    def chances(features):
+        said = predict(stored, jnp.asarray(features), jnp.ones(len(features), bool))
+        return np.asarray(said["chances"], np.float64)[:, -1]
+
+    return rows, chances, attribute(stored, jnp.asarray(rows))
+
+
 def evaluation_of(result):
     return json.loads(result.files["evaluation.json"])
 
@@ -77,6 +103,7 @@ def test_a_run_leaves_a_program_a_card_and_what_it_was_judged_by(waits_result, h
     }
     assert set(waits_result.files) == {
         "predict.jaxexport",
+        "attribute.jaxexport",
         "weights.safetensors",
         "evaluation.json",
         "judged.safetensors",
@@ -86,6 +113,7 @@ def test_a_run_leaves_a_program_a_card_and_what_it_was_judged_by(waits_result, h
     card = waits_result.files["model_card.md"].decode()
     assert "how probable an order of every user is" in card
     assert "integrated Brier score" in card
+    assert "Reasons add up to the logit that it happens within the horizon" in card
     assert heard_waits.progresses[-1] == (4, 4, "done")
     assert waits_result.manifest["kind"] == "waits"
 
@@ -103,6 +131,24 @@ def test_paces_are_learned_and_said_with_the_chances_they_have(waits_result):
         worse = metrics[rule]["integrated_brier"]
         assert model["integrated_brier"]["value"] < worse["value"]
     assert abs(model["coverage"]["value"] - 0.8) < 3 * model["coverage"]["se"] + 0.04
+
+
+def test_reasons_add_up_to_the_chance_within_the_horizon(answered):
+    rows, chances, said = answered
+    assert completeness_error(said) < 1e-4
+    expected = 1 / (1 + np.exp(-np.asarray(said["logit"], np.float64)))
+    np.testing.assert_allclose(chances(rows), expected, atol=1e-6)
+
+
+def test_without_its_strongest_reason_a_wait_changes_as_was_said(answered, waits_result):
+    rows, chances, said = answered
+    stored = load(waits_result.files["weights.safetensors"])
+    mean = jnp.zeros((1, len(shop.FEATURES)))
+    usual = np.asarray(unscale(mean, stored["scaling/centre"], stored["scaling/spread"]))[0]
+    contributions = np.asarray(said["contributions"])
+    told, moved_by = told_and_moved(contributions, rows, shop.FEATURES, usual, chances)
+    assert len(told) > 50
+    assert (np.sign(told) == np.sign(moved_by)).all()
 
 
 def test_with_shuffled_labels_auc_is_a_half_within_three_standard_errors(tmp_path):
