@@ -35,6 +35,11 @@ class Home:
         return self.path / "workspace.yaml"
 
     @property
+    def write_keys_file(self) -> Path:
+        """Keys of those who send over HTTP, hashed, as YAML."""
+        return self.path / "write_keys.yaml"
+
+    @property
     def warehouse_path(self) -> Path:
         """Folder of the embedded warehouse."""
         return self.path / "warehouse"

@@ -133,6 +133,14 @@ TRAINING_ADDRESS = Variable(
 INFERENCE_ADDRESS = Variable(
     "ORIEL_INFERENCE_ADDRESS", address, "where the inference service answers", "127.0.0.1:50055"
 )
+CONSOLE_ADDRESS = Variable(
+    "ORIEL_CONSOLE_ADDRESS",
+    address,
+    "where events are taken over HTTP; whoever sends from other machines needs a write key, and "
+    "TLS before it",
+    "0.0.0.0:8080",
+    default="127.0.0.1:8080",
+)
 LISTEN = Variable(
     "ORIEL_LISTEN",
     address,
@@ -175,6 +183,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     FEATURE_ADDRESS,
     TRAINING_ADDRESS,
     INFERENCE_ADDRESS,
+    CONSOLE_ADDRESS,
     LISTEN,
     METRICS_LISTEN,
     LOG_LEVEL,

@@ -43,6 +43,25 @@ JOBS_RUNNING = Gauge(
     ["collection"],
     registry=REGISTRY,
 )
+CONSOLE_REQUESTS = Counter(
+    "oriel_console_requests_total",
+    "HTTP requests answered.",
+    ["route", "code"],
+    registry=REGISTRY,
+)
+CONSOLE_SECONDS = Histogram(
+    "oriel_console_request_duration_seconds",
+    "Time from a whole HTTP request to its answer.",
+    ["route"],
+    registry=REGISTRY,
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+CONSOLE_CALL_MESSAGES = Histogram(
+    "oriel_console_call_messages",
+    "Messages that one call of ingestion took from all HTTP requests that waited.",
+    registry=REGISTRY,
+    buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000),
+)
 
 
 class MetricsPort:

@@ -1,0 +1,1 @@
+"""How the door of HTTP reaches other services."""

@@ -1,0 +1,1 @@
+"""What the door of HTTP means by a message, free of any transport."""
