@@ -30,11 +30,16 @@ SMALL = ImageRunConfig(
 
 @pytest.fixture(scope="module")
 def bars(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("datasets") / "bars"
     images, labels = pictures.drawn(450)
+    parts = np.repeat([0, 1, 2], 150).astype(np.int8)
+    rows = ImageRows(images, labels.astype(np.int32), parts)
+    return written(tmp_path_factory.mktemp("datasets") / "bars", rows)
+
+
+def written(folder, rows):
     write_images(
         folder,
-        ImageRows(images, labels.astype(np.int32), np.repeat([0, 1, 2], 150).astype(np.int8)),
+        rows,
         name="datasets/bars",
         predictions=("bars",),
         classes=("top", "middle", "bottom"),
@@ -80,6 +85,17 @@ def test_the_confusion_table_counts_every_test_image_and_agrees_with_recall(eval
     assert told == pytest.approx(share.tolist())
     accuracy = evaluation["metrics"]["model"]["accuracy"]["value"]
     assert np.trace(table) / 150 == pytest.approx(accuracy)
+
+
+def test_with_shuffled_labels_images_are_named_no_better_than_by_chance(tmp_path):
+    images, labels = pictures.drawn(450)
+    mixed = np.random.default_rng(4).permutation(labels).astype(np.int32)
+    parts = np.repeat([0, 1, 2], 150).astype(np.int8)
+    reader = written(tmp_path / "mixed", ImageRows(images, mixed, parts))
+    made = run_images(reader, "bars", SMALL, Heard())
+    found = json.loads(made.files["evaluation.json"])["metrics"]["model"]["accuracy"]
+    commonest = np.bincount(mixed[parts == 2]).max() / 150
+    assert 1 / 3 - 3 * found["se"] <= found["value"] <= commonest + 3 * found["se"]
 
 
 def test_losses_and_progress_are_reported_epoch_by_epoch(result, heard, evaluation):
