@@ -96,7 +96,7 @@ def migrate(warehouse: Warehouse, folder: Path = MIGRATIONS) -> list[str]:
     return applied
 
 
-def require_migrated(warehouse: Warehouse) -> None:
+def require_migrated(warehouse: Warehouse, folder: Path = MIGRATIONS) -> None:
     """Return if a warehouse has this checkout's schema, or a newer one.
 
     Raises:
@@ -110,7 +110,7 @@ def require_migrated(warehouse: Warehouse) -> None:
     if found["n"].to_pylist()[0]:
         rows = warehouse.query("SELECT DISTINCT name FROM schema_migrations")
         names = set(rows["name"].to_pylist())
-    lacking = [migration.name for migration in shipped() if migration.name not in names]
+    lacking = [each.name for each in shipped(folder) if each.name not in names]
     if lacking:
         raise UnavailableError(
             f"the warehouse lacks the migration {lacking[0]}; "

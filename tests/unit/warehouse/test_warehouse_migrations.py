@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from shared.errors import FailedPreconditionError
-from shared.warehouse import migrate, open_embedded
+from shared.errors import FailedPreconditionError, UnavailableError
+from shared.warehouse import migrate, open_embedded, require_migrated
 from shared.warehouse.migrations import MIGRATIONS, shipped, split
 
 FIRST = "CREATE TABLE IF NOT EXISTS a (v UInt8) ENGINE = MergeTree ORDER BY v; -- the first\n"
@@ -79,3 +79,17 @@ def test_a_migration_of_a_newer_oriel_is_left_alone(warehouse, folder):
     (folder / "0001_first.sql").rename(folder / "0000_other.sql")
     (folder / "0000_other.sql").write_text(SECOND)
     assert migrate(warehouse, folder) == ["0000_other"]
+
+
+def test_who_waits_for_the_tables_is_told_which_migration_is_lacking(warehouse, folder):
+    with pytest.raises(UnavailableError, match="lacks the migration 0001_first") as caught:
+        require_migrated(warehouse, folder)
+    assert caught.value.reason == "SCHEMA_NOT_READY"
+    migrate(warehouse, folder)
+    require_migrated(warehouse, folder)
+    (folder / "0002_second.sql").write_text(SECOND)
+    with pytest.raises(UnavailableError, match="lacks the migration 0002_second"):
+        require_migrated(warehouse, folder)
+    migrate(warehouse, folder)
+    (folder / "0002_second.sql").unlink()
+    require_migrated(warehouse, folder)
