@@ -8,9 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.report.contacts import reason_cells
+from pipelines.report.customers import reasons_of
+
 COLUMNS = (
     *("user", "p_active", "spend", "p0", "p1", "p2", "p3", "eligible", "reason"),
-    *("segment", "value_low", "value_high"),
+    *("segment", "value_low", "value_high", "raises", "lowers"),
 )
 
 _MAIL = re.compile(r"[^@\s]+@[^@\s]+")
@@ -67,4 +70,5 @@ def _row(row: Mapping[str, Any], shown_ids: Mapping[int, str]) -> list[str]:
         str(row["segment"]),
         f"{row['value_low_micros'] / 1e6:.4f}",
         f"{row['value_high_micros'] / 1e6:.4f}",
+        *reason_cells(reasons_of(row["reasons"])),
     ]

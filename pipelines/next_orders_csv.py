@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from pipelines.next_orders import PARTS, Floats, NextOrders
-from pipelines.report.contacts import safe_cell
+from pipelines.report.contacts import reason_cells
 from pipelines.report.customers import reasons_of
 
 COLUMNS = (
@@ -35,12 +35,10 @@ def _rows(orders: NextOrders, days: Floats, shown_ids: Mapping[int, str]) -> Ite
     third = PARTS // 3
     for place, key in enumerate(orders.user_keys.tolist()):
         if key in shown_ids:
-            why = reasons_of(orders.reasons_json[place])
             yield [
                 shown_ids[key],
                 *("" if np.isnan(each) else f"{each:.1f}" for each in days[place]),
                 *(f"{orders.chances[place, each * third - 1]:.6f}" for each in (1, 2, 3)),
                 "true" if orders.eligible[place] else "false",
-                safe_cell("; ".join(why.raising)),
-                safe_cell("; ".join(why.lowering)),
+                *reason_cells(reasons_of(orders.reasons_json[place])),
             ]

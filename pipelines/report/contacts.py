@@ -99,11 +99,15 @@ def contacts_csv(contacts: Iterable[Contact]) -> str:
                 f"{each.past_micros / 1e6:.2f}",
                 each.order_count,
                 "" if math.isnan(each.recency_days) else f"{each.recency_days:.0f}",
-                safe_cell("; ".join(each.reasons.raising)),
-                safe_cell("; ".join(each.reasons.lowering)),
+                *reason_cells(each.reasons),
             ]
         )
     return out.getvalue()
+
+
+def reason_cells(reasons: Reasons) -> tuple[str, str]:
+    """Returns the columns `raises` and `lowers`."""
+    return safe_cell("; ".join(reasons.raising)), safe_cell("; ".join(reasons.lowering))
 
 
 def safe_cell(text: str) -> str:

@@ -6,6 +6,13 @@ import pytest
 from pipelines.main_job_publish import publish, staging
 from pipelines.main_job_rows import is_contact, predictions_csv, shown_id
 
+WHY = (
+    '[{"feature":"a","text":"orders often","contribution":1.5},'
+    '{"feature":"b","text":"quiet for long","contribution":-1.0},'
+    '{"feature":"c","text":"spends much","contribution":0.5}]'
+)
+SAID = "0.250000,1.2346,0.750000,0.125000,0.062500,0.062500,true,,1,0.0000,9.5000"
+
 
 def table(keys):
     count = len(keys)
@@ -20,6 +27,7 @@ def table(keys):
             "value_high_micros": pa.array([9_500_000] * count, pa.int64()),
             "eligible": [True] * count,
             "ineligible_reason": [""] * count,
+            "reasons": [WHY] * count,
         }
     )
 
@@ -27,9 +35,10 @@ def table(keys):
 def test_rows_are_ordered_by_the_id_shown_not_by_the_pseudonym():
     text = predictions_csv(table([1, 2]), {1: "b", 2: "a"}).decode()
     assert text.splitlines() == [
-        "user,p_active,spend,p0,p1,p2,p3,eligible,reason,segment,value_low,value_high",
-        "a,0.250000,1.2346,0.750000,0.125000,0.062500,0.062500,true,,1,0.0000,9.5000",
-        "b,0.250000,1.2346,0.750000,0.125000,0.062500,0.062500,true,,1,0.0000,9.5000",
+        "user,p_active,spend,p0,p1,p2,p3,eligible,reason,segment,value_low,value_high,"
+        "raises,lowers",
+        f"a,{SAID},orders often; spends much,quiet for long",
+        f"b,{SAID},orders often; spends much,quiet for long",
     ]
 
 
