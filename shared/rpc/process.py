@@ -20,7 +20,7 @@ from shared.config.variables import (
     METRICS_LISTEN,
     VARIABLES,
 )
-from shared.errors import DomainError, InvalidArgumentError
+from shared.errors import DomainError, FailedPreconditionError, InvalidArgumentError
 from shared.obs import logs
 from shared.obs.metrics import MetricsPort
 from shared.rpc._server import RunningServer, Service, serve
@@ -77,7 +77,8 @@ def run(role: Role, environ: Mapping[str, str]) -> int:
         signal.signal(number, lambda *_: stopping.set())
     try:
         environment = read(environ, VARIABLES, (HOME, role.address, *role.needed))
-        logs.configure().setLevel(environment[LOG_LEVEL])
+        logs.configure()
+        logging.getLogger().setLevel(environment[LOG_LEVEL])
         logging.captureWarnings(True)
         with ExitStack() as stack:
             _serve(role, environment, stack, stopping)
@@ -96,8 +97,7 @@ def _serve(
     workspace = WorkspaceSettings.load(home.settings_file)
     stack.enter_context(ServiceClaim(home, role.name))
     if metrics := environment.get(METRICS_LISTEN):
-        host, _, port = metrics.rpartition(":")
-        stack.callback(MetricsPort(int(port), host).close)
+        stack.callback(_metrics(metrics).close)
     composed = role.compose(Place(environment, home, workspace), stack)
     listen = environment.get(LISTEN)
     server = serve(
@@ -114,6 +114,19 @@ def _serve(
     _LOG.info("stopping", extra={"service": role.name})
     server.stop(environment[GRACE_SECONDS])
     watching.join()
+
+
+def _metrics(address: str) -> MetricsPort:
+    host, _, port = address.rpartition(":")
+    try:
+        return MetricsPort(int(port), host.strip("[]"))
+    except OSError as error:
+        raise FailedPreconditionError(
+            f"cannot listen on {address} for metrics; "
+            f"give each service of a machine its own {METRICS_LISTEN.name}",
+            reason="METRICS_ADDRESS_TAKEN",
+            address=address,
+        ) from error
 
 
 def _watch(server: RunningServer, needs: Sequence[Check], stopping: threading.Event) -> None:
