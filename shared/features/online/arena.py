@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from shared.features.online.outcomes import Whole
+from shared.features.online.outcomes import Mask, Whole
 
 # Room of a run: two sizes an octave, so that at most a third of it lies idle.
 _ROOMS = np.unique([size << shift for shift in range(31) for size in (2, 3)] + [1])
@@ -47,6 +47,27 @@ class Arena:
         ends = np.cumsum(lengths)
         total = int(ends[-1]) if len(ends) else 0
         return np.repeat(self._start[slots] - ends + lengths, lengths) + np.arange(total), lengths
+
+    def accepts(self, slots: Whole, counts: Whole, values: Whole, column: int) -> Mask:
+        """Say which slots have room for more rows whose first value is above their last.
+
+        Args:
+            slots: Which.
+            counts: How many more rows.
+            values: Of the first of them.
+            column: In which column.
+        """
+        lengths = self._length[slots]
+        has_room = (lengths > 0) & (lengths + counts <= self._room[slots])
+        last = self.rows[self._start[slots] + np.maximum(lengths - 1, 0), column]
+        return has_room & (values > last)
+
+    def extend(self, slots: Whole, counts: Whole, rows: Whole) -> None:
+        """Add rows to the runs of different slots that accept them, one run after another."""
+        ends = np.cumsum(counts)
+        starts = self._start[slots] + self._length[slots] - ends + counts
+        self.rows[np.repeat(starts, counts) + np.arange(len(rows))] = rows
+        self._length[slots] += counts
 
     def put(self, slots: Whole, lengths: Whole, rows: Whole) -> None:
         """Replace the runs of different slots.

@@ -27,8 +27,9 @@ def packed(state: State, slots: Whole) -> Iterator[bytes]:
         lengths * arena.rows.shape[1]
         for arena, (_, lengths) in zip(state.arenas, runs, strict=True)
     ]
-    ends = np.cumsum(np.sum(words, axis=0, dtype=np.int64) + width)
-    starts = np.concatenate([[0], ends[:-1]])
+    sizes = sum(words, np.full(len(slots), width, np.int64))
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
     flat = np.empty(int(ends[-1]) if len(ends) else 0, np.int64)
     flat[starts[:, None] + np.arange(width)] = header
     at = starts + width

@@ -17,7 +17,7 @@ from shared.features.online.arena import Arena
 from shared.features.online.outcomes import Floats, Keys, Mask, Rows, Status, Whole
 from shared.features.online.persons import leaders
 from shared.features.online.plan import TIME, Plan, count_of, total_of
-from shared.features.online.state import State
+from shared.features.online.state import ORDER_READS, State
 from shared.features.online.windows import FamilyReader
 from shared.features.sources import MICROS
 
@@ -99,11 +99,10 @@ class Reader:
             known = heads[is_known]
             persons[known] = state.keys[leading[is_known]]
             status[known] = Status.PRESENT
-            is_read = status[rows] == Status.PRESENT
-            rows, slots = rows[is_read], slots[is_read]
+            # Of a user who missed an event not even the first one is sure.
             status[rows[state.is_stale[slots]]] = Status.STALE
         status[as_of_ms < state.settled_ms] = Status.TOO_OLD
-        is_read = status[rows] != Status.TOO_OLD
+        is_read = (persons[rows] != 0) & (status[rows] != Status.TOO_OLD)
         rows, slots = rows[is_read], slots[is_read]
         if len(rows):
             wanted, owners = np.unique(rows, return_inverse=True)
@@ -116,7 +115,7 @@ class Reader:
         days = state.days.ceiling(as_of_ms)
         summed, extremes, said = [], [], []
         for reader, arena in zip(self._families, state.families, strict=True):
-            found = _gathered(arena, owners, slots, as_of_ms, TIME, is_joined=is_joined)
+            found = _gathered(arena, owners, slots, as_of_ms, TIME, int(is_joined))
             parts = reader.read(*found, days)
             summed.append(parts[0])
             extremes.append(parts[1])
@@ -125,7 +124,7 @@ class Reader:
         firsts = np.minimum.reduceat(state.first_ms[:, slots], starts, axis=1).T
         products = [
             _different(
-                *_gathered(arena, owners, slots, as_of_ms, _FIRST_BOUGHT, is_joined=False),
+                *_gathered(arena, owners, slots, as_of_ms, _FIRST_BOUGHT),
                 len(as_of_ms),
                 is_joined=is_joined,
             )
@@ -144,7 +143,8 @@ class Reader:
         values = np.full((len(as_of_ms), len(self._plan.features)), np.nan)
         self._combine(cells, values)
         if len(self._recent[0]):
-            found = _gathered(state.orders, owners, slots, as_of_ms, TIME, is_joined=is_joined)
+            keys = len(ORDER_READS) if is_joined else 0
+            found = _gathered(state.orders, owners, slots, as_of_ms, TIME, keys)
             recent = _recent(*found, as_of_ms, self._plan.recent_orders)
             values[:, self._recent[0]] = recent[:, self._recent[1]]
         return values
@@ -176,7 +176,7 @@ def _quotient(top: Floats, bottom: Floats) -> Floats:
 
 
 def _gathered(
-    arena: Arena, owners: Whole, slots: Whole, as_of_ms: Whole, time: int, *, is_joined: bool
+    arena: Arena, owners: Whole, slots: Whole, as_of_ms: Whole, time: int, keys: int = 0
 ) -> tuple[Whole, Whole]:
     """Return the rows of each owner before its instant, in the order that a slot has them.
 
@@ -186,15 +186,15 @@ def _gathered(
         slots: Of each owner.
         as_of_ms: Instant of each owner.
         time: Column of the instant.
-        is_joined: Whether rows of several slots are put in one order, by all of their columns.
+        keys: By how many columns, from the first on, rows of several slots are put in one order.
     """
     places, lengths = arena.places(slots)
     found, rows = np.repeat(owners, lengths), arena.rows[places]
     is_before: Mask = rows[:, time] < as_of_ms[found]
     if not is_before.all():
         found, rows = found[is_before], rows[is_before]
-    if is_joined:
-        order = np.lexsort((*rows.T[::-1], found))
+    if keys:
+        order = np.lexsort((*rows.T[keys - 1 :: -1], found))
         found, rows = found[order], rows[order]
     return found, rows
 

@@ -13,7 +13,7 @@ from shared.features.online.outcomes import Keys, Whole
 from shared.features.online.persons import Persons
 from shared.features.online.plan import DAY, TIME, FamilyPlan, Plan
 
-_FirstRun = Callable[[Whole, Whole], tuple[Whole, Whole]]
+_Join = Callable[[Whole, Whole], tuple[Whole, Whole]]
 
 ORDER_READS = (
     Measure(Events.ORDERS, Property.TIME),
@@ -112,7 +112,7 @@ class State:
         if self.plan.recent_orders:
             match = block.matches(Events.ORDERS)
             rows = np.stack([block.values(each)[match] for each in ORDER_READS], axis=1)
-            self._rewrite(self.orders, slots[match], rows, self._trimmed)
+            self._append(self.orders, slots[match], rows, self._trimmed, len(ORDER_READS))
 
     def _add_family(
         self, family: FamilyPlan, arena: Arena, block: EventBlock, slots: Whole, days: Whole
@@ -135,7 +135,7 @@ class State:
         def by_day(owners: Whole, rows: Whole) -> tuple[Whole, Whole]:
             return self._by_day(family, owners, rows)
 
-        self._rewrite(arena, slots[match], rows, by_day)
+        self._append(arena, slots[match], rows, by_day, 1)
 
     def _by_day(self, family: FamilyPlan, owners: Whole, rows: Whole) -> tuple[Whole, Whole]:
         """Sort by time, drop what is out of every window, and join the rows of settled days."""
@@ -187,7 +187,28 @@ class State:
         rows = np.stack([products, block.times_ms[parents]], axis=1)
         self._rewrite(arena, slots[parents], rows, _first_of_each)
 
-    def _rewrite(self, arena: Arena, slots: Whole, fresh: Whole, join: _FirstRun) -> None:
+    def _append(self, arena: Arena, slots: Whole, fresh: Whole, join: _Join, keys: int) -> None:
+        """Put rows behind those of their slots, where they come later and there is room.
+
+        Only the others are joined with what is there, so that events in order cost the same
+        however many a slot has; days are joined when a slot runs out of room.
+
+        Args:
+            arena: Where the slots have their rows.
+            slots: Of each new row.
+            fresh: The new rows.
+            join: Joins new rows with those that are there.
+            keys: By how many columns, from the first on, the rows of a slot are in order.
+        """
+        order = np.lexsort((*fresh.T[keys - 1 :: -1], slots))
+        slots, fresh = slots[order], fresh[order]
+        touched, first, counts = np.unique(slots, return_index=True, return_counts=True)
+        is_later = arena.accepts(touched, counts, fresh[first, TIME], TIME)
+        is_appended = np.repeat(is_later, counts)
+        arena.extend(touched[is_later], counts[is_later], fresh[is_appended])
+        self._rewrite(arena, slots[~is_appended], fresh[~is_appended], join)
+
+    def _rewrite(self, arena: Arena, slots: Whole, fresh: Whole, join: _Join) -> None:
         """Join new rows with those that their slots have."""
         if not len(slots):
             return

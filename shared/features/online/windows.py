@@ -63,7 +63,15 @@ class FamilyReader:
 
     def __init__(self, plan: FamilyPlan) -> None:
         self._plan = plan
-        self._summed, self._extremes = Edges(plan.summed), Edges(plan.extremes)
+        self._edges = Edges((*plan.summed, *plan.extremes))
+        count = len(plan.summed)
+        self._low, self._high = self._edges.low[:count], self._edges.high[:count]
+        self._extremes = [
+            (place, plan.column(each), each.function in (Function.FIRST, Function.MIN), low, high)
+            for place, (each, low, high) in enumerate(
+                zip(plan.extremes, self._edges.low[count:], self._edges.high[count:], strict=True)
+            )
+        ]
         self._columns = np.array([plan.column(each) for each in plan.summed], np.int64) - 2
         self._of_days = {
             events: [each for each in plan.of_days if each.events is events]
@@ -79,25 +87,15 @@ class FamilyReader:
             rows: Ascending in time for each owner, all before its as_of.
             as_of_days: Day of the instant of each owner.
         """
-        days = rows[:, DAY]
+        edges = self._edges.positions(owners, rows[:, DAY], as_of_days)
         sums = np.zeros((len(rows) + 1, len(self._plan.sums)), np.int64)
         np.cumsum(rows[:, self._plan.sum_columns], axis=0, out=sums[1:])
-        at_edges = sums[self._summed.positions(owners, days, as_of_days)]
-        columns = self._columns
-        summed = at_edges[:, self._summed.high, columns] - at_edges[:, self._summed.low, columns]
-
+        at_edges = sums[edges]
+        summed = at_edges[:, self._high, self._columns] - at_edges[:, self._low, self._columns]
         extremes = np.empty((len(as_of_days), len(self._plan.extremes)), np.int64)
-        if self._plan.extremes:
-            edges = self._extremes.positions(owners, days, as_of_days)
-            for place, aggregate in enumerate(self._plan.extremes):
-                low, high = (
-                    edges[:, self._extremes.low[place]],
-                    edges[:, self._extremes.high[place]],
-                )
-                values = rows[:, self._plan.column(aggregate)]
-                is_least = aggregate.function in (Function.FIRST, Function.MIN)
-                extremes[:, place] = (_least if is_least else greatest)(values, low, high)
-
+        for place, column, is_least, low, high in self._extremes:
+            reduce = _least if is_least else greatest
+            extremes[:, place] = reduce(rows[:, column], edges[:, low], edges[:, high])
         said = np.empty((len(as_of_days), len(self._plan.of_days)), np.float64)
         for events in self._of_days:
             self._say_of_days(events, owners, rows, as_of_days, said)
