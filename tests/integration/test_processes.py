@@ -1,8 +1,9 @@
-"""The four services as processes: the same answers, killed one by one, and ended in order."""
+"""The four services as processes: killed under a job, the same answers, and ended in order."""
 
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,21 +20,26 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from app.session import open_session
 from oriel.common.v1 import common_pb2
 from oriel.feature.v1 import feature_pb2
 from oriel.inference.v1 import inference_pb2
 from oriel.ingestion.v1 import ingestion_pb2
 from oriel.training.v1 import training_pb2
 from pipelines.clients import Clients
-from pipelines.main_job import MODEL
+from pipelines.main_job import MainJob, run
 from pipelines.simulator import simulate
+from shared.config.claim import ServiceClaim
 from shared.config.home import DEMO_PSEUDONYM_KEY, Home, WorkspaceSettings
 from shared.config.variables import SERVICE_ADDRESSES
 from shared.errors import FailedPreconditionError, UnavailableError
 from shared.rpc import connect_each
+from tests.support.main_job_alone import Silent
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("programs_kept"),
+]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVICES = ("ingestion", "feature", "training", "inference")
@@ -46,8 +53,8 @@ CALLS: dict[str, Callable[[Clients], object]] = {
     "training": lambda clients: clients.training.ListTrainingRuns(
         training_pb2.ListTrainingRunsRequest()
     ),
-    "inference": lambda clients: clients.inference.GetModelVersion(
-        inference_pb2.GetModelVersionRequest(name=MODEL)
+    "inference": lambda clients: clients.inference.ListBatchPredictions(
+        inference_pb2.ListBatchPredictionsRequest()
     ),
 }
 
@@ -156,26 +163,8 @@ def clients(addresses):
         yield Clients(channel)
 
 
-def job(home, events, environ=os.environ):
-    command = [sys.executable, "-m", "tests.support.main_job_alone"]
-    return subprocess.Popen(
-        [*command, "--home", str(home), "--events", str(events)],
-        cwd=REPOSITORY,
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def ended(process):
-    out, err = process.communicate(timeout=200)
-    assert process.returncode == 0, err
-    return json.loads(out)
-
-
-def predictions(answers):
-    with pa.memory_map(answers["predictions"]) as source:
+def predictions(uri):
+    with pa.memory_map(uri) as source:
         return pa.ipc.open_file(source).read_all()
 
 
@@ -191,82 +180,85 @@ def assert_same(found, expected):
             )
 
 
+def job_on(events):
+    return MainJob(str(events), mapping="segment", source="simulator", seed=7)
+
+
 def is_training(clients):
     runs = clients.training.ListTrainingRuns(training_pb2.ListTrainingRunsRequest()).training_runs
     return any(run.state == common_pb2.STATE_RUNNING for run in runs)
 
 
 @pytest.fixture(scope="module")
-def interrupted(group, clients, environ, events):
-    """Do the job with the processes; training is killed under way, and the job is given again."""
-    first = job(environ["ORIEL_HOME"], events, environ)
-    while first.poll() is None and not is_training(clients):
-        time.sleep(0.05)
-    group.kill("training")
-    _, err = first.communicate(timeout=60)
-    group.wait_until_ready(2, ("training",))
-    return err, ended(job(environ["ORIEL_HOME"], events, environ))
+def errors(group, clients, events):
+    """Start the job and kill every service while it trains; return what each call then met."""
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(run, clients, job_on(events), Silent())
+        while not done.done() and not is_training(clients):
+            time.sleep(0.05)
+        found = {}
+        for position, name in enumerate(CALLS):
+            group.kill(name)
+            with pytest.raises(UnavailableError) as caught:
+                CALLS[name](clients)
+            found[name] = caught.value
+            for other in list(CALLS)[position + 1 :]:
+                CALLS[other](clients)
+        found["job"] = done.exception(timeout=60)
+    group.wait_until_ready(2)
+    return found
 
 
-def test_a_job_whose_service_is_killed_names_it_and_goes_on_when_given_again(
-    interrupted, clients, addresses
+@pytest.fixture(scope="module")
+def answers(errors, clients, events):
+    """Give the same job again, to services that have all been killed under it."""
+    return run(clients, job_on(events), Silent())
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_service_that_is_killed_is_named_while_those_that_live_answer(errors, addresses, name):
+    service = f"oriel.{name}.v1.{name.title()}Service"
+    assert f"the {name} service at {addresses[service]} cannot be reached" in str(errors[name])
+    assert errors[name].reason == "SERVICE_UNREACHABLE"
+    assert errors[name].metadata == {"service": service, "address": addresses[service]}
+
+
+def test_a_job_whose_service_is_killed_says_so_and_goes_on_when_given_again(
+    errors, answers, clients
 ):
-    err, answers = interrupted
-    address = addresses["oriel.training.v1.TrainingService"]
-    assert f"UnavailableError: the training service at {address} cannot be reached" in err
+    assert isinstance(errors["job"], UnavailableError)
+    assert "the training service at" in str(errors["job"])
     runs = clients.training.ListTrainingRuns(training_pb2.ListTrainingRunsRequest()).training_runs
     assert [(run.state, run.model_version) for run in runs] == [
-        (common_pb2.STATE_SUCCEEDED, answers["model"])
+        (common_pb2.STATE_SUCCEEDED, answers.model.name)
     ]
 
 
-@pytest.mark.usefixtures("group")
-def test_four_processes_predict_as_one_process_does(interrupted, home_of, events):
-    _, apart = interrupted
-    together = ended(job(home_of("embedded").path, events))
-    assert apart["training_hash"] == together["training_hash"]
-    assert apart["scoring_hash"] == together["scoring_hash"]
-    assert_same(predictions(apart), predictions(together))
-
-
-def test_each_service_that_is_killed_is_named_while_the_others_answer(
-    interrupted, group, clients, addresses
+def test_one_process_builds_the_same_datasets_and_predicts_the_same(
+    answers, environ, home_of, events
 ):
-    before = {name: call(clients) for name, call in CALLS.items()}
-    times = {name: group.times_ready(name) + 1 for name in SERVICES}
-    for service, address in addresses.items():
-        name = service.split(".")[1]
-        group.kill(name)
-        with pytest.raises(UnavailableError, match=f"the {name} service at {address}") as caught:
-            CALLS[name](clients)
-        assert caught.value.reason == "SERVICE_UNREACHABLE"
-        group.wait_until_ready(times[name], (name,))
-        assert {each: call(clients) for each, call in CALLS.items()} == before
+    apart, together = Path(environ["ORIEL_HOME"]), home_of("embedded").path
+    for learned in ("registry", "runs", "jobs/training"):
+        # Asked for under the same id, as equal datasets are, training is not done twice.
+        shutil.copytree(apart / learned, together / learned)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.main_job_alone", str(together), str(events)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["training_hash"] == answers.training.content_hash
+    assert said["scoring_hash"] == answers.scoring.content_hash
+    assert len(list((together / "jobs" / "training").iterdir())) == 1
+    assert_same(predictions(said["predictions"]), predictions(answers.batch.uri))
 
 
-def test_an_embedded_oriel_is_refused_where_processes_run(group, environ):
-    home = Home(Path(environ["ORIEL_HOME"]))
-    with (
-        pytest.raises(
-            FailedPreconditionError, match=r"process \d+ already is the ingestion service"
-        ),
-        open_session(home, "test"),
-    ):
-        pass
-
-
-def test_a_second_process_of_a_service_is_refused(group, environ):
-    elsewhere = {"ORIEL_FEATURE_ADDRESS": free_addresses(1)[0], "ORIEL_WAREHOUSE": "clickhouse://x"}
-    code, err = service("feature", {**environ, **elsewhere})
-    assert code == 3
-    assert "already is the feature service" in err
-
-
-def test_a_wrong_environment_ends_a_service_and_every_mistake_is_named():
-    code, err = service("training", {"ORIEL_HOME": "/nowhere", "ORIEL_LOG_LEVEL": "loud"})
-    assert code == 2
-    named = re.findall(r"^error: (ORIEL_\w+)", err, re.MULTILINE)
-    assert named == ["ORIEL_FEATURE_ADDRESS", "ORIEL_TRAINING_ADDRESS", "ORIEL_LOG_LEVEL"]
+def test_no_other_process_may_be_a_service_of_that_folder(group, environ):
+    with pytest.raises(FailedPreconditionError, match=r"process \d+ already is the feature"):
+        ServiceClaim(Home(Path(environ["ORIEL_HOME"])), "feature")
 
 
 def test_a_signal_ends_all_in_order(group, environ):
@@ -274,16 +266,3 @@ def test_a_signal_ends_all_in_order(group, environ):
     for name in SERVICES:
         lines = (Path(environ["ORIEL_HOME"]) / "logs" / f"{name}.log").read_text().splitlines()
         assert [json.loads(line)["message"] for line in lines[-2:]] == ["stopping", "stopped"]
-
-
-def service(name, environ):
-    """Run a service that cannot start; return its exit code and what it says."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"services.{name}"],
-        cwd=REPOSITORY,
-        env={"PATH": os.environ["PATH"], **environ},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return done.returncode, done.stderr

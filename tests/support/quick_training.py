@@ -6,9 +6,11 @@ from functools import partial
 
 from services.training import __main__ as training
 from services.training.main import TrainingSettings
+from services.training.runs.config import RunConfig
 from shared.rpc.process import run
-from tests.support.quick_oriel import QUICK
+
+SMALLEST = RunConfig(members=2, epochs=1, bootstrap_samples=5)
 
 if __name__ == "__main__":
-    vars(training)["TrainingSettings"] = partial(TrainingSettings, run=QUICK)
+    vars(training)["TrainingSettings"] = partial(TrainingSettings, run=SMALLEST)
     sys.exit(run(training.ROLE, os.environ))
