@@ -75,6 +75,9 @@ def wire(rate: str | None = None) -> Iterator[Wire]:
             _do([*inside, "address", "add", f"{host.address}/24", "dev", host.device])
             _do([*inside, "link", "set", host.device, "up"])
             _do([*inside, "link", "set", "lo", "up"])
+            # Ports are found free on the machine: nothing that connects in here may be given one.
+            own_ports = "net.ipv4.ip_local_port_range=61000 65535"
+            _do(["ip", "netns", "exec", host.namespace, "sysctl", "-q", "-w", own_ports])
         made = Wire(hosts)
         made.limit(rate)
         yield made

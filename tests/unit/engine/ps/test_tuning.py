@@ -32,6 +32,15 @@ def test_the_fastest_is_kept(fastest, first):
     assert {tuner.schedule(first + STEPS + later) for later in (1, 2, 500)} == {fastest}
 
 
+def test_of_schedules_that_trials_cannot_tell_apart_the_one_that_hides_most_is_kept():
+    assert (
+        tune(lambda schedule, _: 1.0 if schedule == CANDIDATES[-1] else 1.02).best != CANDIDATES[-1]
+    )
+    assert (
+        tune(lambda schedule, _: 1.0 if schedule == CANDIDATES[-1] else 1.05).best == CANDIDATES[-1]
+    )
+
+
 def test_compiling_and_single_slow_steps_do_not_decide():
     fastest = CANDIDATES[3]
 
