@@ -6,20 +6,22 @@ from contextlib import ExitStack
 
 from services.ingestion.main import IngestionSettings, build
 from shared import warehouse
-from shared.config.variables import INGESTION_ADDRESS, WAREHOUSE
+from shared.bus import BusSettings
+from shared.config.variables import BUS_PREFIX, BUS_SERVERS, INGESTION_ADDRESS, WAREHOUSE
 from shared.rpc.process import Composed, Place, Role, run
 
 
 def compose(place: Place, stack: ExitStack) -> Composed:
     """Put the service together over the ClickHouse server; it makes the tables of all services.
 
-    Other ways in, such as a consumer of a stream, start here on the same store: what ends them goes
-    on the stack after the store, so that they end before it.
+    With a bus it also reads the events of the workspace's topics.
     """
     store = stack.enter_context(
         warehouse.await_server(place.environment[WAREHOUSE], warehouse.migrate)
     )
-    service = build(IngestionSettings(place.home, place.workspace), store)
+    servers = place.environment.get(BUS_SERVERS)
+    bus = BusSettings(servers, place.environment[BUS_PREFIX]) if servers else None
+    service = build(IngestionSettings(place.home, place.workspace, bus), store)
     return Composed(service, needs=(store.check,))
 
 

@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from services.ingestion.usecases.claims import Claim, ClaimedWarehouse, claim, sweep
-from services.ingestion.usecases.ingest_stream import StreamIntake
+from services.ingestion.usecases.claims import Claim, ClaimedWarehouse, Position, claim, sweep
+from services.ingestion.usecases.ingest_stream import StreamIntake, position_after
 from services.ingestion.usecases.ports import Tally
 from shared.bus import Listener, Partition, Reader, Record
 from shared.errors import DomainError
@@ -93,6 +93,7 @@ class StreamConsumer:
         self._held = _Held()
         self._assigned: frozenset[Partition] = frozenset()
         self._claims: dict[Partition, Claim] = {}
+        self._positions: dict[Partition, Position] = {}
         self._wait_seconds = 0.0
         self._retry_time = 0.0
         self._stopping = threading.Event()
@@ -113,8 +114,8 @@ class StreamConsumer:
                 continue
             try:
                 self._read(reader)
-            except DomainError as error:
-                self._note(error)
+            except Exception as error:  # noqa: BLE001 - what a stop could not store is read again
+                _LOG.warning("what was read last is left to the next member: %s", _said(error))
             finally:
                 self._leave(reader)
         self._close()
@@ -166,8 +167,9 @@ class StreamConsumer:
             claims = claim(self._warehouse, [str(each) for each in fresh], self._claimed.owner)
             for partition in fresh:
                 found = claims[str(partition)]
-                reader.seek(partition, found.next_offset or 0)
+                reader.seek(partition, found.next_offset)
                 self._claims[partition] = found
+                self._positions[partition] = Position(found.next_offset, 0, 0)
             reader.hold(())
 
     def _turn(self, reader: Reader) -> None:
@@ -186,9 +188,15 @@ class StreamConsumer:
     def _store(self) -> Mapping[Partition, int]:
         if not self._held.rows or self._intake is None:
             return {}
-        epochs = {str(each): self._claims[each].epoch for each in self._held.records}
-        self.total += self._intake.take(self._held.records, epochs)
-        stored = {each: some[-1].offset + 1 for each, some in self._held.records.items()}
+        records = self._held.records
+        epochs = {str(each): self._claims[each].epoch for each in records}
+        positions = {
+            each: position_after(self._positions[each], some) for each, some in records.items()
+        }
+        texts = {str(each): position for each, position in positions.items()}
+        self.total += self._intake.take(records, epochs, texts)
+        self._positions |= positions
+        stored = {each: position.next_offset for each, position in positions.items()}
         self._held = _Held()
         self._wait_seconds = 0.0
         return stored

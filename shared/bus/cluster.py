@@ -7,7 +7,7 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from shared.bus.failures import in_our_words
+from shared.bus.failures import in_our_words, keep_messages_out_of_the_log
 from shared.bus.port import Partition
 from shared.bus.settings import BusSettings
 from shared.bus.topics import Topic
@@ -98,6 +98,7 @@ class Cluster:
 
     def __init__(self, settings: BusSettings) -> None:
         self._settings = settings
+        keep_messages_out_of_the_log()
         with in_our_words(settings.servers):
             self._admin = KafkaAdminClient(bootstrap_servers=list(settings.servers))
 

@@ -1,5 +1,6 @@
 """Errors of the client in Oriel's words."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +9,11 @@ from kafka import errors
 from shared.errors import DomainError, FailedPreconditionError, UnavailableError
 
 _FENCED = (errors.ProducerFencedError, errors.InvalidProducerEpochError)
+
+
+def keep_messages_out_of_the_log() -> None:
+    """Let the client log warnings only: below it writes the keys and values of messages."""
+    logging.getLogger("kafka").setLevel(logging.WARNING)
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """Reads from Kafka."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
-from shared.bus.failures import in_our_words, no_topic
+from shared.bus.failures import in_our_words, keep_messages_out_of_the_log, no_topic
 from shared.bus.port import Listener, Partition, Record
 from shared.bus.settings import READER_LIMITS, BusSettings, ReaderLimits
 
@@ -37,14 +39,15 @@ class KafkaReader:
 
     def commit(self, next_offsets: Mapping[Partition, int]) -> None:
         """See `Reader.commit`."""
-        if self._has_group and next_offsets:
-            self._consumer.commit_async(
-                {TopicPartition(*at): OffsetAndMetadata(next_offsets[at]) for at in next_offsets}
-            )
+        offsets = {TopicPartition(*at): OffsetAndMetadata(next_offsets[at]) for at in next_offsets}
+        if self._has_group and offsets:
+            with suppress(KafkaError):  # told again with the next ones
+                self._consumer.commit_async(offsets)
 
     def close(self) -> None:
         """See `Reader.close`."""
-        self._consumer.close(autocommit=False, timeout_ms=5_000)
+        with suppress(KafkaError):  # without a broker there is no group to leave
+            self._consumer.close(autocommit=False, timeout_ms=5_000)
 
 
 def join(
@@ -105,6 +108,7 @@ def read(
 
 
 def _options(settings: BusSettings, limits: ReaderLimits) -> dict[str, Any]:
+    keep_messages_out_of_the_log()
     return {
         "bootstrap_servers": list(settings.servers),
         "enable_auto_commit": False,

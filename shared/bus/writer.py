@@ -1,12 +1,17 @@
 """Writes to Kafka."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-from shared.bus.failures import in_our_words, no_topic, translated
+from shared.bus.failures import (
+    in_our_words,
+    keep_messages_out_of_the_log,
+    no_topic,
+    translated,
+)
 from shared.bus.port import Message
 from shared.bus.settings import BusSettings
 from shared.errors import FailedPreconditionError, InvalidArgumentError
@@ -33,6 +38,7 @@ class KafkaWriter:
         self._servers = settings.servers
         self._name = name
         self._failure: Exception | None = None
+        keep_messages_out_of_the_log()
         with in_our_words(self._servers):
             self._producer = KafkaProducer(
                 bootstrap_servers=list(settings.servers),
@@ -103,7 +109,8 @@ class KafkaWriter:
                 yield
                 self.flush()
             except BaseException:
-                self._producer.abort_transaction()
+                with suppress(KafkaError):  # the broker aborts what nobody ends
+                    self._producer.abort_transaction()
                 # What was queued is told as failed too.
                 self._failure = None
                 raise

@@ -16,6 +16,7 @@ from shared.config.home import Home
 _DATABASE = re.compile(r"[A-Za-z_]\w{0,62}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PORTS = {"clickhouse": 9000, "clickhouses": 9440}
+_PREFIX = re.compile(r"[a-z0-9][a-z0-9_-]{0,48}")
 _LEVELS = ("debug", "info", "warning", "error")
 _MOST_GRACE_SECONDS = 600.0
 
@@ -80,6 +81,22 @@ def address(text: str) -> str:
     return text
 
 
+def bus_servers(text: str) -> tuple[str, ...]:
+    """Return some brokers of a Kafka cluster.
+
+    >>> bus_servers("kafka-1:9092, kafka-2:9092")
+    ('kafka-1:9092', 'kafka-2:9092')
+    """
+    return tuple(address(part.strip()) for part in text.split(","))
+
+
+def bus_prefix(text: str) -> str:
+    """Return the start of the names of topics and groups."""
+    if not _PREFIX.fullmatch(text):
+        raise ValueError(f"{text!r} must be lower case letters, digits, '-' and '_'")
+    return text
+
+
 def level(text: str) -> int:
     """Return a level of `logging`."""
     if text.lower() not in _LEVELS:
@@ -141,6 +158,19 @@ CONSOLE_ADDRESS = Variable(
     "0.0.0.0:8080",
     default="127.0.0.1:8080",
 )
+BUS_SERVERS = Variable(
+    "ORIEL_BUS_SERVERS",
+    bus_servers,
+    "the Kafka brokers whose topics hold events, several with commas; without them none are read",
+    "127.0.0.1:9092",
+)
+BUS_PREFIX = Variable(
+    "ORIEL_BUS_PREFIX",
+    bus_prefix,
+    "the start of the names of the workspace's topics and groups",
+    "shop",
+    default="oriel",
+)
 LISTEN = Variable(
     "ORIEL_LISTEN",
     address,
@@ -184,6 +214,8 @@ VARIABLES: tuple[Variable[Any], ...] = (
     TRAINING_ADDRESS,
     INFERENCE_ADDRESS,
     CONSOLE_ADDRESS,
+    BUS_SERVERS,
+    BUS_PREFIX,
     LISTEN,
     METRICS_LISTEN,
     LOG_LEVEL,

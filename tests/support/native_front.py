@@ -194,17 +194,19 @@ class Connection(socketserver.BaseRequestHandler):
 
 
 class Front(socketserver.ThreadingTCPServer):
-    """Listens on a free port of loopback.
+    """Listens on loopback.
 
     Args:
         folder: Data folder of the engine.
         password: Password of the one user.
+        port: Where to listen; 0 takes a free port.
     """
 
     daemon_threads = True
+    allow_reuse_address = True
 
-    def __init__(self, folder: str, password: str) -> None:
-        super().__init__(("127.0.0.1", 0), Connection)
+    def __init__(self, folder: str, password: str, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Connection)
         self.folder = folder
         self.password = password
         self._engine = Session(folder)  # type: ignore[no-untyped-call]  # keeps the engine alive
@@ -226,8 +228,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--password", required=True)
+    parser.add_argument("--port", type=int, default=0)
     arguments = parser.parse_args()
-    front = Front(str(arguments.folder), arguments.password)
+    front = Front(str(arguments.folder), arguments.password, arguments.port)
     sys.stdout.write(f"{front.server_address[1]}\n")
     sys.stdout.flush()
     front.serve_forever()

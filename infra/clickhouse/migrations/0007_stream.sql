@@ -17,17 +17,18 @@ CREATE TABLE IF NOT EXISTS stream_claims
 ENGINE = MergeTree
 ORDER BY (stream, epoch);
 
--- How far each partition of the bus is stored, and what became of it; one row for each slice until merges sum them up. The
--- row is written after the events of its slice: what is stored beyond the last one is recognised by its message ids.
+-- How far each partition of the bus is stored, and how much was read of it under each claim. The row is written after the
+-- events of its slice: what is stored beyond the last one is recognised by its message ids. Counts are those since the claim
+-- began, so that the row with the highest offset says it all.
 --
 -- ORDER BY (stream, epoch): merges leave one row for each claim, which keeps the table small and says who read how much.
 CREATE TABLE IF NOT EXISTS stream_positions
 (
     stream           String,
     epoch            UInt64,
-    next_offset      SimpleAggregateFunction(max, Int64),
-    read_count       SimpleAggregateFunction(sum, UInt64),
-    tombstone_count  SimpleAggregateFunction(sum, UInt64)
+    next_offset      UInt64,
+    read_count       UInt64,
+    tombstone_count  UInt64
 )
-ENGINE = AggregatingMergeTree
+ENGINE = ReplacingMergeTree(next_offset)
 ORDER BY (stream, epoch);

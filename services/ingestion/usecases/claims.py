@@ -36,17 +36,23 @@ class Claim:
     """The right to write what comes from one stream, until somebody claims it anew."""
 
     epoch: int
-    next_offset: int | None
-    """Offset after the last one that is stored; None where nothing was ever read."""
+    next_offset: int
+    """Offset after the last one that is stored; 0 where nothing was ever read."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """How far a stream is stored with a slice, and what the slice read of it."""
+    """How far a stream is stored, and what was read of it since its claim."""
 
     next_offset: int
     read_count: int
     tombstone_count: int
+
+    def after(self, next_offset: int, read_count: int, tombstone_count: int) -> "Position":
+        """Return the position after a further slice."""
+        return Position(
+            next_offset, self.read_count + read_count, self.tombstone_count + tombstone_count
+        )
 
 
 def claim(warehouse: Warehouse, streams: Collection[str], owner: str) -> dict[str, Claim]:
@@ -82,7 +88,7 @@ def claim(warehouse: Warehouse, streams: Collection[str], owner: str) -> dict[st
         wanted,
     )
     ends = dict(zip(table["stream"].to_pylist(), table["next_offset"].to_pylist(), strict=True))
-    return {stream: Claim(epoch, ends.get(stream)) for stream, epoch in epochs.items()}
+    return {stream: Claim(epoch, ends.get(stream, 0)) for stream, epoch in epochs.items()}
 
 
 def sweep(warehouse: Warehouse) -> None:
@@ -98,14 +104,14 @@ def sweep(warehouse: Warehouse) -> None:
 
 
 def position_rows(epochs: Mapping[str, int], positions: Mapping[str, Position]) -> pa.Table:
-    """Return rows of `stream_positions` for what a slice read of each stream."""
+    """Return rows of `stream_positions`."""
     streams = list(positions)
     counts = list(positions.values())
     return pa.table(
         {
             "stream": streams,
             "epoch": pa.array([epochs[stream] for stream in streams], pa.uint64()),
-            "next_offset": pa.array([each.next_offset for each in counts], pa.int64()),
+            "next_offset": pa.array([each.next_offset for each in counts], pa.uint64()),
             "read_count": pa.array([each.read_count for each in counts], pa.uint64()),
             "tombstone_count": pa.array([each.tombstone_count for each in counts], pa.uint64()),
         }
@@ -227,8 +233,9 @@ def _drain(warehouse: Warehouse, clock: Callable[[], float] = time.monotonic) ->
 def _writes(warehouse: Warehouse) -> set[str]:
     table = warehouse.query(
         "SELECT query_id FROM system.processes WHERE startsWith(query, {write:String}) "
-        "AND position(query, {staging:String}) > 0",
-        {"write": "INSERT INTO", "staging": _STAGING},
+        "AND position(query, {moved:String}) > 0",
+        # What a stopped client was filling its own table with never ends, and does no harm.
+        {"write": "INSERT INTO", "moved": f"FROM {_STAGING}"},
     )
     ids: Sequence[str] = table["query_id"].to_pylist()
     return set(ids)

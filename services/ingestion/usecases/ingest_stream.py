@@ -53,12 +53,15 @@ class StreamIntake:
         self._circumstances = replace(circumstances, stores=stores)
         self._warehouse, self._topics, self._writer = warehouse, topics, writer
 
-    def take(self, slice_: Slice, epochs: Mapping[str, int]) -> Tally:
+    def take(
+        self, slice_: Slice, epochs: Mapping[str, int], positions: Mapping[str, Position]
+    ) -> Tally:
         """Store a slice under claims; it counts as stored once this returns.
 
         Args:
             slice_: Consecutive records of some partitions.
             epochs: Claims of these partitions, by their text.
+            positions: How far they are stored with the slice, by their text.
 
         Raises:
             FailedPreconditionError: A claim was lost; the slice belongs to somebody else.
@@ -70,7 +73,6 @@ class StreamIntake:
                 lane = {each: slice_[each] for each in slice_ if each.topic in topics}
                 if lane:
                     done += self._take(lane, is_live=is_live)
-            positions = {str(each): _position(records) for each, records in slice_.items()}
             self._warehouse.insert("stream_positions", position_rows(epochs, positions))
         return done
 
@@ -146,6 +148,7 @@ def _id(record: Record) -> str:
     return ""
 
 
-def _position(records: Sequence[Record]) -> Position:
+def position_after(before: Position, records: Sequence[Record]) -> Position:
+    """Return how far a stream is stored once some records are."""
     tombstones = sum(record.value is None for record in records)
-    return Position(records[-1].offset + 1, len(records), tombstones)
+    return before.after(records[-1].offset + 1, len(records), tombstones)
