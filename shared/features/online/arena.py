@@ -60,7 +60,8 @@ class Arena:
         lengths = self._length[slots]
         has_room = (lengths > 0) & (lengths + counts <= self._room[slots])
         last = self.rows[self._start[slots] + np.maximum(lengths - 1, 0), column]
-        return has_room & (values > last)
+        is_accepted: Mask = has_room & (values > last)
+        return is_accepted
 
     def extend(self, slots: Whole, counts: Whole, rows: Whole) -> None:
         """Add rows to the runs of different slots that accept them, one run after another."""

@@ -98,8 +98,8 @@ class EventBlock:
 
     @cached_property
     def _is_bought(self) -> Mask:
-        is_paid: Mask = self._whole("gross_micros") > 0
-        return self._is_named((ORDER_COMPLETED,)) & is_paid
+        is_bought: Mask = self._is_named((ORDER_COMPLETED,)) & (self._whole("gross_micros") > 0)
+        return is_bought
 
     def matches(self, events: Events) -> Mask:
         """Say of each row whether it is one of some events."""

@@ -23,6 +23,9 @@ from shared.features.registry import feature_set_version
 _FORMAT = 1
 """Raised when the file is laid out in another way, so that an old one is not read."""
 
+_NEAR = 4
+"""So few blocks may be applied while nobody reads."""
+
 
 EDGES = pa.schema(
     [
@@ -180,14 +183,28 @@ class OnlineFeatures:
                 for batch in edges:
                     fresh.join(edges_of(batch))
                 fresh.offsets.update(offsets)
-                with self._lock:
-                    for each in self._meanwhile:
-                        fresh.apply(each.batch, each.offsets, each.edges)
-                    self._updater, self._is_whole_due = fresh, True
+                # No snapshot of the old state comes between what is written and what is taken.
+                with self._write_lock:
+                    self._is_whole_due = True
+                    self._store.write(snapshot_of(fresh, is_whole=True))
+                    while not self._took(fresh):
+                        pass
             finally:
                 self._meanwhile = None
-            self.snapshot()
             return self.offsets
+
+    def _took(self, fresh: Updater) -> bool:
+        """Put a state in the old one's place if it has all blocks; else apply what it lacks."""
+        with self._lock:
+            lacking, self._meanwhile = self._meanwhile or [], []
+            is_near = len(lacking) < _NEAR
+            if is_near:
+                _apply(lacking, fresh)
+                self._updater, self._is_whole_due = fresh, False
+        # Many blocks are applied while reads go on; then only those are left that came meanwhile.
+        if not is_near:
+            _apply(lacking, fresh)
+        return is_near
 
     def report(self) -> StateReport:
         """Say how much memory the state takes, by part and by feature."""
@@ -208,6 +225,11 @@ class OnlineFeatures:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _apply(blocks: Iterable[_Block], updater: Updater) -> None:
+    for each in blocks:
+        updater.apply(each.batch, each.offsets, each.edges)
 
 
 def _require_as_far(held: Mapping[str, int], needed: Mapping[str, int]) -> None:

@@ -8,6 +8,9 @@ import numpy as np
 
 from shared.features.online.outcomes import Keys, Whole
 
+# What an edge between two slots takes in CPython 3.11, by tracemalloc.
+_EDGE_BYTES = 580
+
 
 @dataclass
 class _Joined:
@@ -53,8 +56,8 @@ class Persons:
 
     @property
     def bytes(self) -> int:
-        """Memory of the edges, by rule of thumb: they lie in a dictionary and a list."""
-        return len(self.edges) * 320 + self._group.nbytes
+        """Memory of the edges."""
+        return len(self.edges) * _EDGE_BYTES + self._group.nbytes
 
     def resize(self, slots: int) -> None:
         """Make room for so many slots."""
@@ -105,11 +108,11 @@ class Persons:
         Returns:
             The row of each member, ascending, and the slot of each.
         """
-        groups = self._group[slots]
-        joined = np.flatnonzero((slots >= 0) & (groups >= 0))
-        if not len(joined):
+        if not self.edges:
             rows = np.flatnonzero(slots >= 0)
             return rows, slots[rows]
+        groups = np.where(slots >= 0, self._group[slots], -1)
+        joined = np.flatnonzero(groups >= 0)
         found = [
             self._groups[group].at(slot, before)
             for group, slot, before in zip(
@@ -125,7 +128,7 @@ class Persons:
         members = np.repeat(slots, counts)
         is_joined = np.zeros(len(slots), np.bool_)
         is_joined[joined] = True
-        members[is_joined[rows]] = np.concatenate(found)
+        members[is_joined[rows]] = np.concatenate([np.empty(0, np.int64), *found])
         return rows, members
 
 

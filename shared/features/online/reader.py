@@ -105,7 +105,8 @@ class Reader:
         is_read = (persons[rows] != 0) & (status[rows] != Status.TOO_OLD)
         rows, slots = rows[is_read], slots[is_read]
         if len(rows):
-            wanted, owners = np.unique(rows, return_inverse=True)
+            is_head = np.append(True, rows[1:] != rows[:-1])
+            wanted, owners = rows[is_head], np.cumsum(is_head) - 1
             values[wanted] = self._values(state, owners, slots, as_of_ms[wanted])
         return Rows(values, persons, status)
 
@@ -194,8 +195,12 @@ def _gathered(
     if not is_before.all():
         found, rows = found[is_before], rows[is_before]
     if keys:
-        order = np.lexsort((*rows.T[keys - 1 :: -1], found))
-        found, rows = found[order], rows[order]
+        is_behind = (found[1:] == found[:-1]) & (rows[1:, time] <= rows[:-1, time])
+        is_mixed = np.zeros(len(as_of_ms), np.bool_)
+        is_mixed[found[1:][is_behind]] = True
+        here = np.flatnonzero(is_mixed[found])
+        order = np.lexsort((*rows[here].T[keys - 1 :: -1], found[here]))
+        rows[here] = rows[here[order]]
     return found, rows
 
 

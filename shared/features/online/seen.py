@@ -15,15 +15,15 @@ NEVER = -(2**62)
 
 def id_digests(ids: pa.Array) -> Keys:
     """Return 64 bits of each id; of an id longer than 1,024 bytes, its first bytes tell."""
+    if len(ids) == 0:
+        return np.zeros(0, np.uint64)
     binary = ids.cast(pa.large_binary())
-    count = len(binary)
     _, offset_bytes, content = binary.buffers()
-    offsets = np.frombuffer(offset_bytes, np.int64)[binary.offset : binary.offset + count + 1]
-    if count == 0 or offsets[0] == offsets[-1]:
-        return np.zeros(count, np.uint64)
+    first, last = binary.offset, binary.offset + len(binary)
+    offsets = np.frombuffer(offset_bytes, np.int64)[first : last + 1]
     lengths = np.minimum(np.diff(offsets), _LONGEST)
     digests = lengths.astype(np.uint64)
-    letters = np.frombuffer(content, np.uint8)
+    letters = np.frombuffer(content or b"", np.uint8)
     # Ids of one source are equally long, so few lengths make whole tables of letters.
     for length in np.unique(lengths):
         chosen = np.flatnonzero(lengths == length)

@@ -112,7 +112,6 @@ class Updater:
         if len(edges.event_ms):
             one, other = (self.state.slots(each) for each in (edges.from_keys, edges.to_keys))
             self.changes.edges += self.state.persons.join(one, other, edges.event_ms)
-            self.changes.slots += [one, other]
 
     def _named(
         self, block: EventBlock, digests: Keys, batch: pa.RecordBatch | None

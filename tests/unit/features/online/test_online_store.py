@@ -175,18 +175,25 @@ def test_a_rebuild_takes_late_events_in_and_clears_their_marks(opened):
         )
 
 
-def test_reads_and_blocks_go_on_while_a_rebuild_reads_and_nothing_of_them_is_lost(state):
+def test_reads_and_blocks_go_on_while_a_rebuild_reads_and_nothing_of_them_is_lost(opened):
+    state = opened()
     state.apply(one_batch(events_table(HISTORY[:2])), {"s": 2})
 
     def warehouse():
         yield from events_table(HISTORY[:2]).to_batches()
-        state.apply(one_batch(events_table([order(4, 111, user_key=2)])), {"s": 3})
-        assert state.rows(np.array([2]), 112 * DAY_MS).values[0, 0] == 2
-        yield from events_table([order(5, 110, user_key=2)]).to_batches()
+        for number in range(4, 10):
+            later = events_table([order(number, 111, user_key=2)])
+            state.apply(one_batch(later), {"s": number - 1})
+        assert state.rows(np.array([2]), 112 * DAY_MS).values[0, 0] == 7
+        yield from events_table([order(20, 110, user_key=2)]).to_batches()
 
     following = state.rebuild(warehouse(), [], {"s": 2})
-    assert following == {"s": 3}
-    assert state.rows(np.array([2]), 112 * DAY_MS).values[0, 0] == 3
+    assert following == {"s": 8}
+    assert state.rows(np.array([2]), 112 * DAY_MS).values[0, 0] == 8
+    state.close()
+    with opened() as state:
+        assert state.offsets == {"s": 2}
+        assert state.rows(np.array([2]), 112 * DAY_MS).values[0, 0] == 2
 
 
 def test_a_rebuild_from_a_warehouse_that_lacks_events_of_the_state_is_refused(state):

@@ -207,6 +207,16 @@ def values(state: OnlineFeatures, day: float, key: int = 1) -> list[float]:
     return state.rows(np.array([key]), int(day * DAY_MS)).values[0].tolist()
 
 
+def test_of_an_empty_state_and_of_empty_blocks_nobody_is_known(state):
+    assert len(state.apply(batch([]), {"s": 0}, edge_batch([])).outcomes) == 0
+    state.snapshot()
+    found = state.rows(np.array([1]), DAY_MS)
+    assert found.status.tolist() == [Status.UNKNOWN]
+    assert np.isnan(found.values).all()
+    assert len(state.rows(np.array([], np.uint64), DAY_MS).values) == 0
+    assert state.report().keys == 0
+
+
 def test_a_window_moves_on_without_an_event(state):
     state.apply(batch([order(1, 100.5)]), {"s": 1})
     # An instant within a day has windows that end with the day, and sees only what was before.
