@@ -220,7 +220,7 @@ def weeks(rows: Sequence[Mapping[str, Any]], names: Sequence[str], width: int) -
             "color": {
                 "field": "what",
                 "type": "nominal",
-                "scale": {"domain": list(names), "range": [TEAL, CORAL, SAND][: len(names)]},
+                "scale": {"domain": list(names), "range": [TEAL, CORAL, MUTED][: len(names)]},
             },
         },
     )
