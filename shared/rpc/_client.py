@@ -16,7 +16,7 @@ STREAM_SECONDS = 24 * 3600.0
 """Deadline of a watch for which the caller gave none."""
 
 # Left alone, gRPC waits up to two minutes before it looks again for a server that was away.
-_RECONNECT_MILLISECONDS = 1_000
+_RECONNECT_MILLISECONDS = 200
 
 
 class _Details(NamedTuple):
@@ -83,7 +83,6 @@ def connect(address: str) -> grpc.Channel:
             ("grpc.max_send_message_length", MESSAGE_BYTES),
             ("grpc.enable_http_proxy", 0),
             ("grpc.initial_reconnect_backoff_ms", _RECONNECT_MILLISECONDS),
-            ("grpc.min_reconnect_backoff_ms", _RECONNECT_MILLISECONDS),
             ("grpc.max_reconnect_backoff_ms", _RECONNECT_MILLISECONDS),
         ],
     )
