@@ -1,5 +1,6 @@
 """Composes the training service."""
 
+import os
 from dataclasses import dataclass, field
 
 import grpc
@@ -7,11 +8,13 @@ import grpc
 from oriel.feature.v1 import feature_pb2
 from oriel.training.v1 import training_pb2 as pb
 from oriel.training.v1 import training_pb2_grpc as rpc
-from services.training.adapters.supervisor import Supervisor
+from services.training.adapters.supervisor import WORKER_ENVIRONMENT, Supervisor
 from services.training.adapters.training import Training
+from services.training.compiled import KEPT
 from services.training.runs.config import RunConfig
 from services.training.servicer import TrainingServicer
 from shared.config.home import Home, WorkspaceSettings
+from shared.config.programs import compiled_programs
 from shared.dataset.finished import FinishedDatasets
 from shared.jobs import JobStore
 from shared.registry import ModelRegistry
@@ -40,7 +43,10 @@ def build(
     """
     home = settings.home
     registry = ModelRegistry(home.registry_path)
-    training = Training(home.runs_path, supervisor or Supervisor(), registry)
+    # What the user sets for JAX stays.
+    kept = {KEPT: os.environ.get(KEPT, str(compiled_programs(home, "training")))}
+    supervisor = supervisor or Supervisor(environment={**WORKER_ENVIRONMENT, **kept})
+    training = Training(home.runs_path, supervisor, registry)
     jobs = JobStore(home.jobs_path("training"), "trainingRuns")
     datasets = FinishedDatasets(channel, feature_pb2.DATASET_PURPOSE_TRAINING)
     servicer = TrainingServicer(datasets, training, jobs, settings.run, registry)

@@ -7,7 +7,6 @@ which the system does for a supervisor that dies, however it dies.
 
 import json
 import os
-import shutil
 import sys
 import threading
 import traceback
@@ -42,6 +41,7 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     from services.training.adapters.carriers import ThisMachine
     from services.training.adapters.group import Nodes
     from services.training.adapters.placed import PlacedFits
+    from services.training.compiled import KEPT, CompiledPrograms
     from services.training.runs.click_config import ClickRunConfig
     from services.training.runs.clicks import run_clicks
     from services.training.runs.folder import RunFolder
@@ -66,7 +66,10 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
     try:
         order, config = folder.order()
         is_alone = isinstance(config, ImageRunConfig | ProductRunConfig | ClickRunConfig)
-        _prepare_jax(run_path, fits_at_once=1 if is_alone else 2)
+        _share_the_cores(fits_at_once=1 if is_alone else 2)
+        kept = os.environ.pop(KEPT, None)  # processes of this run would write into it directly
+        programs = CompiledPrograms(run_path / _COMPILED, Path(kept) if kept else None)
+        programs.begin()
         reporter = _Messages(channel, folder, order.has_layer_times)
         fits: Fits = KeptFits(folder.checkpoints_path, folder.identity(), save_seconds)
         with ExitStack() as stack:
@@ -97,7 +100,7 @@ def main(arguments: list[str], save_seconds: float = _SAVE_SECONDS) -> int:
                 chosen = choose_for_users(users, config, order.search, folder, reporter)
                 result = chosen.told(run(users, order.model, chosen.config, reporter, fits))
         folder.write_result(result)
-        shutil.rmtree(run_path / _COMPILED, ignore_errors=True)
+        programs.end()
     except DomainError as error:
         traceback.print_exc()
         said = {
@@ -162,21 +165,12 @@ def _take_stdout() -> TextIO:
     return channel
 
 
-def _prepare_jax(run_path: Path, fits_at_once: int) -> None:
-    """Set JAX up before its first computation, which is when it reads XLA_FLAGS."""
-    import jax
-
+def _share_the_cores(fits_at_once: int) -> None:
+    """Set XLA up before JAX's first computation, which is when it reads XLA_FLAGS."""
     if fits_at_once > 1:
         # Members share the cores; a fit that is alone takes all of them.
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
-    # A worker killed while it wrote may have left half a program.
-    shutil.rmtree(run_path / _COMPILED, ignore_errors=True)
-    settings: Any = jax.config
-    # All members share one program; without a cache each would be compiled anew.
-    settings.update("jax_compilation_cache_dir", str(run_path / _COMPILED))
-    settings.update("jax_persistent_cache_min_compile_time_secs", 0)
-    settings.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ _CACHE = (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _cache_set_back():
+def _cache_set_back(programs_kept):
     """Services of a command set JAX's cache for the whole process."""
     before = {name: getattr(jax.config, name) for name in _CACHE}
     yield

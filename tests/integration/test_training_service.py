@@ -29,7 +29,7 @@ from shared.registry import ModelRegistry
 from shared.rpc import Service, connect, from_status, serve
 from tests.unit.training import shop
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("programs_kept")]
 
 FILES = [shipped_text(name) for name in shop.PREDICTIONS]
 QUICK = RunConfig(members=2, epochs=2, bootstrap_samples=20)
