@@ -1,17 +1,22 @@
 """What a Kafka cluster has, what it lacks of the declared topics, and how far groups have read."""
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import RetriableError
 
 from shared.bus.failures import in_our_words, keep_messages_out_of_the_log
 from shared.bus.port import Partition
 from shared.bus.settings import BusSettings
 from shared.bus.topics import Topic
 from shared.errors import FailedPreconditionError
+
+_COORDINATOR_SECONDS = 15.0
+_RETRY_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -150,9 +155,19 @@ class Cluster:
     def extents(self, group: str, topics: Collection[str]) -> list[Extent]:
         """Return the partitions of topics and how far a group has read; names without prefix."""
         with in_our_words(self._settings.servers):
-            committed = self._admin.list_group_offsets(self._settings.name(group))
-            offsets = committed[self._settings.name(group)]
+            offsets = self._offsets(self._settings.name(group))
             return self._extents(offsets, [self._settings.name(topic) for topic in topics])
+
+    def _offsets(self, group: str) -> Mapping[Any, Any]:
+        deadline = time.monotonic() + _COORDINATOR_SECONDS
+        while True:
+            try:
+                offsets: Mapping[Any, Any] = self._admin.list_group_offsets(group)[group]
+                return offsets
+            except RetriableError:  # the first who asks a new cluster makes it choose coordinators
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_SECONDS)
 
     def _extents(self, offsets: Mapping[Any, Any], topics: Sequence[str]) -> list[Extent]:
         consumer = KafkaConsumer(

@@ -1,9 +1,4 @@
-"""Who may write what comes from a partition of the bus, decided by the warehouse itself.
-
-A member of a group that was stopped for a while does not know that another one has its partitions.
-So every write of a stream is one statement of the warehouse that stores nothing once a higher claim
-is there, and whoever claims waits until the statements that began before have ended.
-"""
+"""Who may write what comes from a partition of the bus, decided by the warehouse itself."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -121,8 +116,10 @@ def position_rows(epochs: Mapping[str, int], positions: Mapping[str, Position]) 
 class ClaimedWarehouse:
     """A `Warehouse` whose writes of streams take effect only under the highest claims.
 
-    Rows first go to a table of this owner alone, which may take as long as it likes; from there one
-    short statement moves them, and asks for the claims itself.
+    A member of a group that was stopped for a while does not know that another one has its
+    partitions: what it writes then must be nothing. Rows first go to a table of this owner alone,
+    which may take as long as it likes; from there one short statement moves them, and asks for the
+    claims itself.
 
     Args:
         warehouse: What to write to.
