@@ -140,6 +140,8 @@ def _parts(whole: dict[str, Any]) -> dict[str, Any]:
     event = _text(whole, "event" if kind == "track" else "name") or ""
     if kind in ("identify", "group", "alias"):
         event, properties = "", dict(objects["traits"])
+    if kind == "group" and (group := _text(whole, "groupId")):
+        properties["group_id"] = group
     parts["event"] = event
     _take_order(parts, event, properties)
     context = dict(objects["context"])

@@ -51,6 +51,13 @@ def test_an_order_lands_typed_with_the_rest_as_json(world):
     assert row["ingest_time"].timestamp() * 1000 == NOW
 
 
+def test_a_group_keeps_its_id_beside_its_traits(world):
+    group = {"type": "group", "groupId": "g-9", "traits": {"plan": "pro"}, **ANA}
+    assert world.send(group).accepted_row_count == 1
+    [row] = world.events()
+    assert json.loads(row["properties"]) == {"group_id": "g-9", "plan": "pro"}
+
+
 @pytest.mark.parametrize(
     ("change", "reason", "field"),
     [
