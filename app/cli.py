@@ -10,6 +10,7 @@ import click
 
 from app.commands.compare import compare
 from app.commands.events import ingest, rejects, replay
+from app.commands.keys import keys
 from app.commands.mapping import mappings
 from app.commands.place import Place
 from app.commands.predict import predict
@@ -69,6 +70,7 @@ for command in (
     compare,
     predict,
     up,
+    keys,
     doctor,
     show_version,
 ):

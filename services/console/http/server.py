@@ -51,7 +51,9 @@ class HttpServer:
         self._thread.start()
 
     def stop(self, grace_seconds: float) -> None:
-        """Accept nobody from now on; answer those who are in; then stop."""
+        """Accept nobody from now on; answer those who are in; then stop. Twice does no harm."""
+        if self._is_stopped.is_set():
+            return
         ends = time.monotonic() + grace_seconds
         self._server.accepting = False
         while self._is_busy() and time.monotonic() < ends:
