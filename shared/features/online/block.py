@@ -107,7 +107,8 @@ class EventBlock:
             case Events.ANY:
                 return np.ones(len(self), np.bool_)
             case Events.ORDERS:
-                return self._is_bought & (self._whole("order_part") == 0)
+                is_order: Mask = self._is_bought & (self._whole("order_part") == 0)
+                return is_order
             case Events.PURCHASES:
                 return self._is_bought
         return self._is_named(EVENT_NAMES[events])

@@ -73,11 +73,11 @@ class FamilyReader:
             )
         ]
         self._columns = np.array([plan.column(each) for each in plan.summed], np.int64) - 2
-        self._of_days = {
-            events: [each for each in plan.of_days if each.events is events]
-            for events in dict.fromkeys(each.events for each in plan.of_days)
-        }
-        self._day_edges = {events: Edges(used) for events, used in self._of_days.items()}
+        self._day_edges, self._of_windows = {}, {}
+        for events in dict.fromkeys(each.events for each in plan.of_days):
+            used = [each for each in plan.of_days if each.events is events]
+            self._day_edges[events] = Edges(used)
+            self._of_windows[events] = _by_window(used, self._day_edges[events], plan.of_days)
 
     def read(self, owners: Whole, rows: Whole, as_of_days: Whole) -> tuple[Whole, Whole, Floats]:
         """Return what is summed, the extremes, and what is said of days, one row an owner.
@@ -97,7 +97,7 @@ class FamilyReader:
             reduce = _least if is_least else greatest
             extremes[:, place] = reduce(rows[:, column], edges[:, low], edges[:, high])
         said = np.empty((len(as_of_days), len(self._plan.of_days)), np.float64)
-        for events in self._of_days:
+        for events in self._of_windows:
             self._say_of_days(events, owners, rows, as_of_days, said)
         return summed, extremes, said
 
@@ -110,45 +110,64 @@ class FamilyReader:
         is_new = np.ones(len(days), np.bool_)
         is_new[1:] = (owners[1:] != owners[:-1]) | (days[1:] != days[:-1])
         owners, days = owners[is_new], days[is_new]
-        edges = self._day_edges[events]
-        positions = edges.positions(owners, days, as_of_days)
-        for place, aggregate in enumerate(self._of_days[events]):
-            low, high = positions[:, edges.low[place]], positions[:, edges.high[place]]
-            column = self._plan.of_days.index(aggregate)
-            if aggregate.statistic is None:
-                said[:, column] = high - low
-            else:
-                said[:, column] = gaps(aggregate.statistic, days, low, high)
+        positions = self._day_edges[events].positions(owners, days, as_of_days)
+        for low, high, counted, wanted in self._of_windows[events]:
+            first, end = positions[:, low], positions[:, high]
+            said[:, counted] = (end - first)[:, None]
+            if wanted:
+                said[:, [column for _, column in wanted]] = gaps(
+                    [statistic for statistic, _ in wanted], days, first, end
+                )
 
 
-def gaps(statistic: Statistic, days: Whole, low: Whole, high: Whole) -> Floats:
-    """Return a statistic of the steps between days; NaN where there are too few.
+def _by_window(
+    used: Sequence[Aggregate], edges: Edges, of_days: Sequence[Aggregate]
+) -> list[tuple[int, int, list[int], list[tuple[Statistic, int]]]]:
+    """Return for each window its edges, the columns of its counts, and those of its steps."""
+    windows: dict[tuple[int, int], list[Aggregate]] = {}
+    for each, low, high in zip(used, edges.low.tolist(), edges.high.tolist(), strict=True):
+        windows.setdefault((low, high), []).append(each)
+    return [
+        (
+            low,
+            high,
+            [of_days.index(each) for each in asked if each.statistic is None],
+            [(each.statistic, of_days.index(each)) for each in asked if each.statistic],
+        )
+        for (low, high), asked in windows.items()
+    ]
+
+
+def gaps(statistics: Sequence[Statistic], days: Whole, low: Whole, high: Whole) -> Floats:
+    """Return statistics of the steps between days; NaN where there are too few.
 
     Args:
-        statistic: Which.
+        statistics: Which, one column each.
         days: Ascending from each low to each high.
         low: First day of each run.
         high: The day after the last of each run.
     """
-    said = np.full(len(low), np.nan)
-    enough = np.flatnonzero(high - low >= (3 if statistic is Statistic.STD else 2))
+    said = np.full((len(low), len(statistics)), np.nan)
+    (enough,) = (high - low >= 2).nonzero()
     if not len(enough):
         return said
     low, high = low[enough], high[enough]
     count = high - low - 1
     mean = (days[high - 1] - days[low]) / count
     steps = np.diff(days, prepend=days[:1])
-    match statistic:
-        case Statistic.MEAN:
-            said[enough] = mean
-        case Statistic.LAST:
-            said[enough] = steps[high - 1]
-        case Statistic.MAX:
-            said[enough] = greatest(steps, low + 1, high)
-        case Statistic.STD:
-            squares = np.concatenate([[0], np.cumsum(steps * steps)])
-            square = (squares[high] - squares[low + 1]) / count
-            said[enough] = np.sqrt(np.maximum(square - mean * mean, 0.0))
+    for column, statistic in enumerate(statistics):
+        match statistic:
+            case Statistic.MEAN:
+                said[enough, column] = mean
+            case Statistic.LAST:
+                said[enough, column] = steps[high - 1]
+            case Statistic.MAX:
+                said[enough, column] = greatest(steps, low + 1, high)
+            case Statistic.STD:
+                squares = np.concatenate([[0], (steps * steps).cumsum()])
+                square = (squares[high] - squares[low + 1]) / count
+                spread = np.sqrt(np.maximum(square - mean * mean, 0.0))
+                said[enough, column] = np.where(count < 2, np.nan, spread)
     return said
 
 

@@ -164,7 +164,7 @@ def fed(folder, shop: Shop, sizes: Iterable[int], lateness_days: int = 7) -> Ite
                 return
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_values_are_those_of_the_plain_reference_whatever_comes_late_twice_or_joins(folder, seed):
     rng = np.random.default_rng(seed)
