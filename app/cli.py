@@ -8,6 +8,7 @@ from types import FrameType
 
 import click
 
+from app.commands.bus import bus
 from app.commands.compare import compare
 from app.commands.events import ingest, rejects, replay
 from app.commands.keys import keys
@@ -70,6 +71,7 @@ for command in (
     compare,
     predict,
     up,
+    bus,
     keys,
     doctor,
     show_version,
