@@ -13,6 +13,11 @@ def keys() -> None:
     """Say who may send events over HTTP: make, list and revoke write keys.
 
     A running server hears of every change at once.
+
+    \b
+    Examples:
+      oriel keys add website
+      oriel keys list
     """
 
 
