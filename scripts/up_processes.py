@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -32,7 +33,9 @@ from shared.warehouse.lock import FolderLock
 REPOSITORY = Path(__file__).resolve().parents[1]
 SERVICES = {name.split(".")[1]: variable for name, variable in SERVICE_ADDRESSES.items()}
 MODULES = {name: f"services.{name}" for name in SERVICES}
+_LOOK_SECONDS = 0.2
 _RESTART_SECONDS = 1.0
+"""Shortest time between two starts of a service."""
 _CANNOT_START = (2, 3)
 """Exit codes of a service that would end the same way again."""
 _DRAIN_SECONDS = 60.0
@@ -78,6 +81,7 @@ class _Group:
         self._modules, self._home = modules, home
         self._environ, self._stop_seconds = environ, stop_seconds
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, float] = {}
         self._ready: set[str] = set()
 
     def run(self, stopping: threading.Event) -> int:
@@ -86,14 +90,14 @@ class _Group:
         try:
             for name in self._modules:
                 self._start(name)
-            while not stopping.wait(_RESTART_SECONDS) and code == 0:
+            while not stopping.wait(_LOOK_SECONDS) and code == 0:
                 for name, process in list(self._running.items()):
                     if process.poll() is None:
                         self._look(name)
                     elif process.returncode in _CANNOT_START:
                         print(f"{name} cannot start; see {self._log(name)}", flush=True)
                         code = process.returncode
-                    else:
+                    elif time.monotonic() - self._started[name] > _RESTART_SECONDS:
                         print(
                             f"{name} ended with {process.returncode}; starting it again", flush=True
                         )
@@ -105,6 +109,7 @@ class _Group:
         return code
 
     def _start(self, name: str) -> None:
+        self._started[name] = time.monotonic()
         with self._log(name).open("ab") as log:
             self._running[name] = subprocess.Popen(
                 [sys.executable, "-m", self._modules[name]],

@@ -14,6 +14,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from shared.config.claim import ServiceClaim
+from shared.config.home import Home
+from shared.errors import FailedPreconditionError
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVICES = {
     "oriel.ingestion.v1.IngestionService",
@@ -96,6 +100,12 @@ def test_a_second_server_is_refused_and_told_who_holds_the_folder(running, works
     assert code == 3
     assert f"process {process.pid}" in err
     assert "Traceback" not in err
+
+
+def test_a_service_of_its_own_is_refused_where_all_run_in_one_process(running, workspace):
+    process, _, _ = running
+    with pytest.raises(FailedPreconditionError, match=f"process {process.pid} already is the feat"):
+        ServiceClaim(Home(workspace), "feature")
 
 
 def test_the_metrics_page_counts_calls(running, workspace):
