@@ -18,6 +18,7 @@ from app.commands.predict import predict
 from app.commands.prediction import prediction
 from app.commands.run import run
 from app.commands.runs import runs
+from app.commands.score import audit, score
 from app.commands.train import train
 from app.commands.up import up
 from app.commands.workspace import doctor, init, show_version
@@ -71,12 +72,14 @@ for command in (
     compare,
     predict,
     up,
+    score,
     bus,
     keys,
     doctor,
     show_version,
 ):
     cli.add_command(command)
+bus.add_command(audit)
 
 
 def main() -> None:

@@ -16,7 +16,9 @@ from services.ingestion.servicer import IngestionServicer
 from services.ingestion.usecases.circumstances import Circumstances
 from services.ingestion.usecases.ingest_stream import StreamIntake, StreamTopics
 from services.ingestion.usecases.memory import Stores
+from services.ingestion.usecases.read_events import EventReader
 from shared.bus import READER_LIMITS, BusSettings, ReaderLimits
+from shared.bus.decoded import EventDecoder
 from shared.config.home import Home, WorkspaceSettings
 from shared.jobs import JobStore
 from shared.rpc import Service
@@ -88,4 +90,15 @@ def stream_consumer(
         warehouse=circumstances.stores.warehouse,
         intake=lambda claimed: StreamIntake(circumstances, claimed, topics, KafkaWriter(bus)),
         limits=slices,
+    )
+
+
+def event_decoder(workspace: WorkspaceSettings, bus: BusSettings) -> EventDecoder:
+    """Return what reads messages of the bus as they are stored, for those who store nothing."""
+    return EventReader(
+        FileSources().mapping("segment", "bus"),
+        Pseudonymiser(workspace.pseudonym_key),
+        workspace.time_zone,
+        lambda: time.time_ns() // 1_000_000,
+        frozenset(map(bus.name, ("events.v1", "events.v1.retry"))),
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 from shared.config import strict
 from shared.config.search import OF_USERS, Search, parse_search
+from shared.config.stream import StreamRule, parse_stream
 from shared.errors import NotFoundError
 from shared.features import FEATURES, GROUPS
 from shared.features.waits import ORDER
@@ -27,7 +28,7 @@ TARGET_KINDS = ("churn", "purchase", "value", "segment", "event", "next_order")
 _EVENT_NAME = re.compile(r"[^\W_][\w .:/()&+-]{0,99}")
 _KEYS = (
     *("name", "target", "eligible", "horizon", "as_of", "folds", "features", "model"),
-    "search",
+    *("search", "stream"),
 )
 _REQUIRED = ("name", "target", "horizon")
 _AWAITED_BY: Mapping[str, str] = {"churn": "absent", "event": "happens"}
@@ -99,6 +100,8 @@ class PredictionFile:
     features: tuple[str, ...] = ("rfm", "windows", "trends")
     model: Mapping[str, Any] = field(default_factory=lambda: {"type": "mlp"})
     search: Search = field(default_factory=Search)
+    stream: StreamRule | None = None
+    """When it is predicted as events happen; None waits for batches."""
 
 
 def load_shipped(name: str) -> PredictionFile:
@@ -145,6 +148,10 @@ def parse_prediction(text: str) -> PredictionFile:
     if target.awaited and "search" in values:
         raise strict.refusal(
             "search", "settings of a model of when something happens are not tried"
+        )
+    if target.awaited and "stream" in values:
+        raise strict.refusal(
+            "stream", "a model of when something happens is asked in batches; leave it out"
         )
     return PredictionFile(
         name=strict.name(values["name"]),
@@ -259,4 +266,5 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "features": _features,
     "model": strict.model,
     "search": lambda value: parse_search(value, OF_USERS),
+    "stream": parse_stream,
 }

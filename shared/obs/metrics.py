@@ -62,6 +62,18 @@ CONSOLE_CALL_MESSAGES = Histogram(
     registry=REGISTRY,
     buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000),
 )
+STREAM_CONSUMED = Counter(
+    "oriel_stream_consumed_messages_total",
+    "Messages of the bus that the scorer of a prediction has accounted for.",
+    ["prediction", "partition"],
+    registry=REGISTRY,
+)
+STREAM_MESSAGES = Counter(
+    "oriel_stream_messages_total",
+    "The same messages by what became of them; they add up to the messages consumed.",
+    ["prediction", "partition", "outcome"],
+    registry=REGISTRY,
+)
 
 
 class MetricsPort:
