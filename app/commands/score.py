@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -14,8 +15,16 @@ from shared.bus import BusSettings
 from shared.config.environment import read
 from shared.config.home import WorkspaceSettings
 from shared.config.prediction import PredictionFile, load_shipped, parse_prediction
-from shared.config.variables import BUS_PREFIX, BUS_SERVERS, VARIABLES, WAREHOUSE, WarehouseAddress
+from shared.config.variables import (
+    BUS_PREFIX,
+    BUS_SERVERS,
+    METRICS_LISTEN,
+    VARIABLES,
+    WAREHOUSE,
+    WarehouseAddress,
+)
 from shared.errors import FailedPreconditionError
+from shared.obs.metrics import MetricsPort
 
 
 @click.command()
@@ -28,7 +37,7 @@ def score(context: click.Context, prediction: str, model: str) -> None:
     PREDICTION is a file, or the name of one that comes with Oriel; its block stream says which
     events call for it. Events come from the bus, predictions go to the warehouse and the topic
     predictions.v1. Start it several times to share the partitions. ORIEL_WAREHOUSE and
-    ORIEL_BUS_SERVERS say where both are.
+    ORIEL_BUS_SERVERS say where both are, and ORIEL_METRICS_LISTEN where metrics are shown.
 
     \b
     Examples:
@@ -40,26 +49,31 @@ def score(context: click.Context, prediction: str, model: str) -> None:
     environment = read(os.environ, VARIABLES, (WAREHOUSE, BUS_SERVERS))
     bus = BusSettings(environment[BUS_SERVERS], environment[BUS_PREFIX])
     file = _file(prediction)
-    with logging_to(home, "score.log"):
+    with logging_to(home, "score.log"), ExitStack() as stack:
+        if metrics := environment.get(METRICS_LISTEN):
+            host, _, port = metrics.rpartition(":")
+            stack.callback(MetricsPort(int(port), host).close)
         from services.inference import main as inference  # loads the engine of the models
         from services.ingestion import main as ingestion
         from shared import warehouse
 
-        with warehouse.await_server(environment[WAREHOUSE], warehouse.require_migrated) as store:
-            store.check()
-            member = inference.scorer(
-                inference.InferenceSettings(home, workspace),
-                store,
-                bus,
-                ingestion.event_decoder(workspace, bus),
-                file,
-                model,
-            )
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: member.stop())
-            console.say(f"scoring {file.name} over {', '.join(bus.servers)}; stop with Ctrl-C")
-            member.run()
-            console.say("stopped")
+        store = stack.enter_context(
+            warehouse.await_server(environment[WAREHOUSE], warehouse.require_migrated)
+        )
+        store.check()
+        member = inference.scorer(
+            inference.InferenceSettings(home, workspace),
+            store,
+            bus,
+            ingestion.event_decoder(workspace, bus),
+            file,
+            model,
+        )
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: member.stop())
+        console.say(f"scoring {file.name} over {', '.join(bus.servers)}; stop with Ctrl-C")
+        member.run()
+        console.say("stopped")
     context.exit(ExitCode.OK)
 
 
