@@ -1,8 +1,7 @@
 """Measures what a simulated cluster is made of: `python -m benchmarks.distributed_calibration C`.
 
-The case C has the `order` of one node's share. The answer has seconds of each stage, how much
-longer than usual all of them took each time (`paces`), seconds of an update's byte, and of a
-message there and half back between two processes with a core each.
+The case C has the `order` of one node's share. The answer has seconds of each stage, of an update's
+byte, and of a message there and half back between two processes with a core each.
 """
 
 import json
@@ -28,13 +27,13 @@ from services.training.engine.ps.rules import Rules
 from services.training.engine.ps.sockets import SocketTransport
 from services.training.engine.ps.transport import Connection
 
-REPEATS = 60
+REPEATS = 15
 UPDATED = 65_536
 """Numbers of an update that is timed: what travels at once."""
 
 
-def stages(job: Job) -> dict[str, list[Any]]:
-    """Bytes and usual seconds of every stage, each program awaited by itself; and paces of all."""
+def stages(job: Job) -> list[dict[str, float]]:
+    """Bytes and seconds of every stage, forward and back, each program awaited by itself."""
     taken: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
 
     def timed(number: int, kind: str, program: Program) -> Program:
@@ -56,26 +55,21 @@ def stages(job: Job) -> dict[str, list[Any]]:
     for _ in range(REPEATS + 2):
         passed = programs.forward(given, part.batch, part.scale, part.key)
         programs.backward(passed, lambda _number, _gradient: None)
-    totals = [sum(times) for times in zip(*(each[2:] for each in taken.values()), strict=True)]
-    usual = statistics.median(totals)
-    return {
-        "paces": [seconds / usual for seconds in totals],
-        "stages": [
-            {
-                "parameter_bytes": 4 * sum(job.layers[layer].layout.size for layer in stage.layers),
-                **{
-                    f"{way}_seconds": sum(
-                        statistics.median(taken[number, kind][2:] or [0.0]) for kind in kinds
-                    )
-                    for way, kinds in (
-                        ("forward", ("forward",)),
-                        ("backward", ("backward", "carry", "turn")),
-                    )
-                },
-            }
-            for number, stage in enumerate(job.stages)
-        ],
-    }
+    return [
+        {
+            "parameter_bytes": 4 * sum(job.layers[layer].layout.size for layer in stage.layers),
+            **{
+                f"{way}_seconds": sum(
+                    statistics.median(taken[number, kind][2:] or [0.0]) for kind in kinds
+                )
+                for way, kinds in (
+                    ("forward", ("forward",)),
+                    ("backward", ("backward", "carry", "turn")),
+                )
+            },
+        }
+        for number, stage in enumerate(job.stages)
+    ]
 
 
 def _by_stage(job: Job, weights: Any) -> dict[str, Any]:
@@ -144,7 +138,7 @@ def one_way(address: str) -> dict[str, float]:
 
 def _median_seconds(act: Callable[[], None]) -> float:
     taken = []
-    for _ in range(REPEATS):
+    for _ in range(4 * REPEATS):
         started = time.perf_counter()
         act()
         taken.append(time.perf_counter() - started)
@@ -161,7 +155,7 @@ def main() -> None:
         assert far.stdout is not None
         found = one_way(far.stdout.readline().strip())
         far.terminate()
-    answer = {**stages(job), "update_seconds_a_byte": update_seconds_a_byte(job), **found}
+    answer = {"stages": stages(job), "update_seconds_a_byte": update_seconds_a_byte(job), **found}
     print("answer", json.dumps(answer), flush=True)
 
 

@@ -33,7 +33,7 @@ NODES = (1, 2, 3, 4, 6, 8)
 ROWS = {"LeNet-5": 128, "3 M network": 512}
 GIGABIT = Network(125e6 * 0.95)
 ROUNDS = 5
-STEPS = 60
+STEPS = 200
 """Of a simulation whose nodes are as uneven as the measured one."""
 
 PAPER = {"DCNNPS": 18.525, "distributed TensorFlow": 42.011, "single TensorFlow": 57.329}
@@ -93,17 +93,20 @@ def simulated(found: Mapping[str, Any], nodes: int, network: Network) -> float:
     """Seconds of a step of so many nodes over links of that kind.
 
     What one node's step takes beyond its stages and its update is added to every step, and each
-    step of each node is as much slower or faster than usual as one of the traced ones.
+    step of each node is as much slower or faster than usual as one of the measured steps of one.
     """
     made = found["calibration"]
     layers = [LayerCost(**stage) for stage in made["stages"]]
     half = max(made["byte_seconds"], 0.0) / 2
     cost = NodeCost(half, half, made["update_seconds_a_byte"])
     alone = step_seconds(layers, 1, cost, network)
-    rest = max(usual_steps(found["rounds"])["1 nodes"] - alone, 0.0)
+    usual = usual_steps(found["rounds"])["1 nodes"]
+    rest = max(usual - alone, 0.0)
+    measured = [step for answer in found["rounds"]["1 nodes"] for step in answer["step_seconds"]]
+    paces = [seconds / usual for seconds in measured]
     whole = NodeCost(half, half, made["update_seconds_a_byte"], rest)
     link = Network(network.bytes_a_second, made["message_seconds"])
-    return step_seconds(layers, nodes, whole, link, paces=made["paces"], steps=STEPS)
+    return step_seconds(layers, nodes, whole, link, paces=paces, steps=STEPS)
 
 
 def check(found: Mapping[str, Any]) -> float:

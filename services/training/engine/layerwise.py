@@ -78,6 +78,9 @@ class LayerPrograms:
         self.layers = layers
         self.stages = tuple(stages or single_layers(layers))
         self._states = [_state_keys(layers, stage) for stage in self.stages]
+        self._sizes = [
+            sum(layers[layer].layout.size for layer in stage.layers) for stage in self.stages
+        ]
         passes = [_Pass(layers, stage, precision) for stage in self.stages]
         turns = len(self.stages[-1].layers) > 1
         self._turn = (
@@ -125,8 +128,7 @@ class LayerPrograms:
         """Go back through the stages, last stage first."""
         cotangent = forward.cotangent
         for number in reversed(range(len(self.stages))):
-            gradient, cotangent = self.backward_stage(number, forward.tapes, cotangent)
-            on_gradient(number, gradient)
+            cotangent = self._go_back(number, forward.tapes, cotangent, on_gradient)
 
     def backward_lowest_first(
         self, forward: Forward, on_gradient: OnGradient, head_start: int = STAGE_NUMBERS
@@ -146,9 +148,8 @@ class LayerPrograms:
                 passed.append((number, tape, cotangent))
                 cotangent = self._backward[number][1](tape, cotangent)
                 continue
-            gradient, cotangent = self.backward_stage(number, forward.tapes, cotangent)
-            on_gradient(number, gradient)
-            head_start -= gradient.size
+            cotangent = self._go_back(number, forward.tapes, cotangent, on_gradient)
+            head_start -= self._sizes[number]
         while passed:
             number, tape, cotangent = passed.pop()
             on_gradient(number, self._backward[number][0](tape, cotangent))
@@ -166,6 +167,19 @@ class LayerPrograms:
             return programs[0](tape, cotangent), programs[1](tape, cotangent)
         gradient, below = programs[0](tape, cotangent)
         return gradient, below
+
+    def _go_back(
+        self, number: int, tapes: list[Tape], cotangent: Outputs, on_gradient: OnGradient
+    ) -> Outputs:
+        """As `backward_stage`, and hand the gradient over as soon as there is one."""
+        if number < len(self._backward) and len(self._backward[number]) == PARTS:
+            tape = tapes.pop()
+            on_gradient(number, self._backward[number][0](tape, cotangent))
+            below: Outputs = self._backward[number][1](tape, cotangent)
+            return below
+        gradient, below = self.backward_stage(number, tapes, cotangent)
+        on_gradient(number, gradient)
+        return below
 
     def _given(
         self, weights: Mapping[str, ArrayLike], number: int

@@ -11,11 +11,10 @@ CALIBRATION = {
     "update_seconds_a_byte": 0.0,
     "message_seconds": 0.0,
     "byte_seconds": 0.0,
-    "paces": [1.0],
 }
 NODES = {
     "rounds": {
-        "1 nodes": [{"step_seconds": [0.01]}, {"step_seconds": [0.025, 9.0]}],
+        "1 nodes": [{"step_seconds": [0.025]}, {"step_seconds": [0.025, 0.025]}],
         "2 nodes": [{"step_seconds": [0.030]}],
     },
     "calibration": CALIBRATION,
@@ -26,6 +25,14 @@ def test_what_one_node_takes_beyond_its_stages_is_in_every_simulated_step():
     assert simulated(NODES, 1, Network(1e12)) == pytest.approx(0.025)
     assert simulated(NODES, 4, Network(1e12)) == pytest.approx(0.025)
     assert check(NODES) == pytest.approx(0.025 / 0.030)
+
+
+def test_nodes_are_as_uneven_as_one_was_when_it_was_measured():
+    rounds = {**NODES["rounds"], "1 nodes": [{"step_seconds": [0.02, 0.02, 0.02, 0.06, 0.06]}]}
+    uneven = {**NODES, "rounds": rounds}
+    # One of four is undisturbed more often than not; that none of them is, is rare.
+    assert simulated(uneven, 1, Network(1e12)) == pytest.approx(0.02)
+    assert simulated(uneven, 4, Network(1e12)) == pytest.approx(0.06)
 
 
 def test_acceleration_counts_rows_of_all_nodes():

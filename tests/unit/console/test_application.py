@@ -164,6 +164,7 @@ def test_gzip_is_unpacked(site):
         (b"{}", "br", "UNKNOWN_ENCODING"),
         (gzip.compress(b" " * 50_000_000), "gzip", "MESSAGE_TOO_LARGE"),
     ],
+    ids=["other bytes", "cut off", "another encoding", "large once unpacked"],
 )
 def test_what_cannot_be_unpacked_is_a_400(site, body, encoding, code):
     answer = site.post("/v1/track", body, headers={"Content-Encoding": encoding})
