@@ -81,7 +81,7 @@ def due(rule: StreamRule, memory: Memory, keys: Keys, times_ms: Instants) -> Fla
     found = np.ones(len(keys), np.bool_)
     if not gap_ms:
         return found
-    last = {}
+    last: dict[int, int] = {}
     for place, (key, time_ms) in enumerate(zip(keys.tolist(), times_ms.tolist(), strict=True)):
         before = last.get(key)
         if before is None:
