@@ -10,7 +10,7 @@ from oriel.ingestion.v1 import ingestion_pb2 as pb
 from oriel.ingestion.v1 import ingestion_pb2_grpc as rpc
 from services.ingestion.adapters.sources import FileSources
 from services.ingestion.adapters.vault import SqliteVault
-from services.ingestion.consumer import SLICE_LIMITS, SliceLimits, StreamConsumer
+from services.ingestion.consumer import StreamStorage
 from services.ingestion.domain.pseudonyms import Pseudonymiser
 from services.ingestion.servicer import IngestionServicer
 from services.ingestion.usecases.circumstances import Circumstances
@@ -19,6 +19,7 @@ from services.ingestion.usecases.memory import Stores
 from services.ingestion.usecases.read_events import EventReader
 from shared.bus import READER_LIMITS, BusSettings, ReaderLimits
 from shared.bus.decoded import EventDecoder
+from shared.bus.member import Member, SliceLimits
 from shared.config.home import Home, WorkspaceSettings
 from shared.jobs import JobStore
 from shared.rpc import Service
@@ -73,8 +74,7 @@ def stream_consumer(
     bus: BusSettings,
     circumstances: Circumstances,
     reading: ReaderLimits = READER_LIMITS,
-    slices: SliceLimits = SLICE_LIMITS,
-) -> StreamConsumer:
+) -> Member:
     """Compose the member of the group that stores the events of a bus."""
     from shared.bus.reader import join  # the client is an extra of those who have a bus
     from shared.bus.writer import KafkaWriter
@@ -85,11 +85,14 @@ def stream_consumer(
         backfill=frozenset(map(bus.name, backfill)),
         dead=bus.name("events.v1.dlq"),
     )
-    return StreamConsumer(
-        join=lambda listener: join(bus, GROUP, (*live, *backfill), listener, reading),
-        warehouse=circumstances.stores.warehouse,
-        intake=lambda claimed: StreamIntake(circumstances, claimed, topics, KafkaWriter(bus)),
-        limits=slices,
+    work = StreamStorage(
+        circumstances.stores.warehouse,
+        lambda claimed: StreamIntake(circumstances, claimed, topics, KafkaWriter(bus)),
+    )
+    return Member(
+        lambda listener: join(bus, GROUP, (*live, *backfill), listener, reading),
+        work,
+        SliceLimits(rows=20_000, seconds=0.1),
     )
 
 

@@ -21,6 +21,7 @@ class SliceLimits:
     """How much is read before work is done on it; what is read lies in memory."""
 
     rows: int = 4_096
+    value_bytes: int = 16 << 20
     seconds: float = 0.02
     """Longest that a record waits for others."""
 
@@ -48,6 +49,7 @@ class Work(Protocol):
 class _Held:
     records: dict[Partition, list[Record]] = field(default_factory=dict)
     rows: int = 0
+    value_bytes: int = 0
     since: float = 0.0
 
     def add(self, partition: Partition, records: Collection[Record], now: float) -> None:
@@ -55,9 +57,19 @@ class _Held:
             self.since = now
         self.records.setdefault(partition, []).extend(records)
         self.rows += len(records)
+        self.value_bytes += _value_bytes(records)
 
     def drop(self, partition: Partition) -> None:
-        self.rows -= len(self.records.pop(partition, []))
+        records = self.records.pop(partition, [])
+        self.rows -= len(records)
+        self.value_bytes -= _value_bytes(records)
+
+    def is_due(self, limits: SliceLimits, now: float) -> bool:
+        return (
+            self.rows >= limits.rows
+            or self.value_bytes >= limits.value_bytes
+            or now - self.since >= limits.seconds
+        )
 
 
 class Member:
@@ -93,6 +105,8 @@ class Member:
                 continue
             try:
                 self._read(reader)
+            except Exception as error:  # noqa: BLE001 - a bug must not end a member silently
+                _LOG.warning("the group is left and joined again: %s", _said(error))
             finally:
                 self._leave(reader)
         try:
@@ -155,10 +169,7 @@ class Member:
                 # Read before it was begun, it is read again behind what is done.
                 if partition in self._begun:
                     self._held.add(partition, some, now)
-            is_due = (
-                self._held.rows >= self._limits.rows
-                or now - self._held.since >= self._limits.seconds
-            )
+            is_due = self._held.is_due(self._limits, now)
             done = self._finish() if is_due or not records else {}
         reader.commit(done)
 
@@ -207,6 +218,10 @@ class Member:
         with self._lock:
             self._forget()
             self._assigned = frozenset()
+
+
+def _value_bytes(records: Collection[Record]) -> int:
+    return sum(len(record.value or b"") for record in records)
 
 
 def _said(error: Exception) -> str:

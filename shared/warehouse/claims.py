@@ -15,9 +15,7 @@ import pyarrow as pa
 from shared.errors import FailedPreconditionError, UnavailableError
 from shared.warehouse.port import Warehouse
 
-STAGING = "stream_arriving_"
-"""Start of the names of tables that belong to one owner alone."""
-
+_STAGING = "stream_arriving_"
 _DRAIN_SECONDS = 30.0
 _LOOK_SECONDS = 0.02
 _IS_HIGHEST = """(
@@ -60,6 +58,18 @@ def claim(warehouse: Warehouse, streams: Collection[str], owner: str) -> dict[st
     return epochs
 
 
+def sweep(warehouse: Warehouse) -> None:
+    """Drop the tables of owners that died more than a day ago."""
+    table = warehouse.query(
+        """SELECT name FROM system.tables WHERE database = currentDatabase()
+          AND startsWith(name, {staging:String})
+          AND metadata_modification_time < now() - INTERVAL 1 DAY""",
+        {"staging": _STAGING},
+    )
+    for name in table["name"].to_pylist():
+        warehouse.execute(f"DROP TABLE IF EXISTS {name}")
+
+
 class ClaimedTables:
     """Tables to which rows are added only under the highest claims of their streams.
 
@@ -74,6 +84,7 @@ class ClaimedTables:
     def __init__(self, warehouse: Warehouse, owner: str) -> None:
         self._warehouse, self.owner = warehouse, owner
         self._epochs: Mapping[str, int] = {}
+        self._made: set[str] = set()
         self._prepared: set[str] = set()
 
     @contextmanager
@@ -121,20 +132,22 @@ class ClaimedTables:
 
     def close(self) -> None:
         """Drop this owner's tables; the warehouse stays open."""
-        for table in sorted(self._prepared):
-            self._warehouse.execute(f"DROP TABLE IF EXISTS {self._name(table)}")
         self._prepared.clear()
+        for table in sorted(self._made):
+            self._warehouse.execute(f"DROP TABLE IF EXISTS {self._name(table)}")
+        self._made.clear()
 
     def _staging(self, table: str) -> str:
         name = self._name(table)
         if table not in self._prepared:
+            self._made.add(table)
             self._warehouse.execute(f"DROP TABLE IF EXISTS {name}")
             self._warehouse.execute(f"CREATE TABLE {name} AS {table} ENGINE = Memory")
             self._prepared.add(table)
         return name
 
     def _name(self, table: str) -> str:
-        return f"{STAGING}{table}_{self.owner}"
+        return f"{_STAGING}{table}_{self.owner}"
 
 
 def _drain(warehouse: Warehouse, clock: Callable[[], float] = time.monotonic) -> None:
@@ -154,7 +167,8 @@ def _drain(warehouse: Warehouse, clock: Callable[[], float] = time.monotonic) ->
 def _writes(warehouse: Warehouse) -> set[str]:
     table = warehouse.query(
         "SELECT query_id FROM system.processes WHERE startsWith(query, {write:String}) "
-        "AND position(query, {staging:String}) > 0",
-        {"write": "INSERT INTO", "staging": STAGING},
+        "AND position(query, {moved:String}) > 0",
+        # What a stopped client was filling its own table with never ends, and does no harm.
+        {"write": "INSERT INTO", "moved": f"FROM {_STAGING}"},
     )
     return set(table["query_id"].to_pylist())

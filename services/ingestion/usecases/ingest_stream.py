@@ -3,14 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-import pyarrow as pa
-
-from services.ingestion.domain.batch import JSON_COLUMN, Arrivals, Batch
 from services.ingestion.usecases.circumstances import Circumstances
-from services.ingestion.usecases.claims import ClaimedWarehouse, Position, position_rows
+from services.ingestion.usecases.claimed_warehouse import ClaimedWarehouse
 from services.ingestion.usecases.memory import StreamMemory
 from services.ingestion.usecases.ports import Layout, Refusal, Tally
+from services.ingestion.usecases.positions import Position, position_rows
+from services.ingestion.usecases.stream_batch import stream_batch
 from services.ingestion.usecases.stream_letters import StreamLetterBox
 from shared.bus import Message, Partition, Record, Writer
 
@@ -101,7 +99,7 @@ class StreamIntake:
         )
         memory = StreamMemory(stores.warehouse, DOOR)
         intake = self._circumstances.intake(rules, memory, letters)
-        done = intake.take(_batch(records, rules.now_milliseconds))
+        done = intake.take(stream_batch(records, rules.now_milliseconds))
         for place, refusal in letters.refused:
             self._writer.send(dead_letter(self._topics.dead, *records[place], refusal))
         if letters.refused:
@@ -121,34 +119,3 @@ def dead_letter(topic: str, partition: Partition, record: Record, refusal: Refus
     }
     added = [(name, text.encode()) for name, text in told.items()]
     return Message(topic, record.key, record.value, [*record.headers, *added])
-
-
-def _batch(records: Sequence[tuple[Partition, Record]], now_milliseconds: int) -> Batch:
-    values = [record.value or b"" for _, record in records]
-    streams = [str(partition) for partition, _ in records]
-    times = np.array([record.timestamp for _, record in records], dtype=np.int64)
-    # A sender's clock may be wrong; nothing is known before it is read.
-    times = np.where(times > 0, np.minimum(times, now_milliseconds), now_milliseconds)
-    ids = [
-        _id(record) or f"{stream}/{record.offset}"
-        for stream, (_, record) in zip(streams, records, strict=True)
-    ]
-    return Batch(
-        pa.table({JSON_COLUMN: pa.array(values, pa.large_binary())}),
-        pa.array([record.offset for _, record in records], pa.int64()),
-        lambda places: [values[place] for place in places],
-        arrivals=Arrivals(pa.array(streams, pa.string()), pa.array(ids, pa.string()), times),
-    )
-
-
-def _id(record: Record) -> str:
-    for name, value in record.headers:
-        if name == "ce_id":
-            return value.decode("utf-8", "backslashreplace")
-    return ""
-
-
-def position_after(before: Position, records: Sequence[Record]) -> Position:
-    """Return how far a stream is stored once some records are."""
-    tombstones = sum(record.value is None for record in records)
-    return before.after(records[-1].offset + 1, len(records), tombstones)

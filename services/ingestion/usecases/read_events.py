@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.ingestion.domain.accept import People, event_rows, order_ids, people_of
-from services.ingestion.domain.batch import JSON_COLUMN, Arrivals, Batch
 from services.ingestion.domain.findings import Findings
 from services.ingestion.domain.mapping import Mapping
 from services.ingestion.domain.orders import order_parts
@@ -17,6 +16,7 @@ from services.ingestion.domain.rules import Rules
 from services.ingestion.domain.stage import stage
 from services.ingestion.domain.staged import MONEY_EVENTS
 from services.ingestion.domain.validate import ValidatedEvents, validate
+from services.ingestion.usecases.stream_batch import stream_batch
 from shared.bus import Partition, Record
 from shared.bus.decoded import DecodedEvents
 
@@ -63,7 +63,7 @@ class EventReader:
         )
         now = self._now()
         is_live = partition.topic in self._live
-        batch = _batch(partition, [records[place] for place in full], now)
+        batch = stream_batch([(partition, records[place]) for place in full], now)
         arrivals = batch.arrivals.milliseconds if batch.arrivals else None
         findings = Findings(len(full))
         rules = Rules(self._mapping, self._zone, now, is_live, arrivals)
@@ -125,30 +125,6 @@ class EventReader:
     def _is_sold(self, order: str, stream: str, before: int) -> bool:
         sold = self._sold.get(order)
         return sold is not None and (sold[0] != stream or sold[1] < before)
-
-
-def _batch(partition: Partition, records: Sequence[Record], now_milliseconds: int) -> Batch:
-    values = [record.value or b"" for record in records]
-    times = np.array([record.timestamp for record in records], np.int64)
-    times = np.where(times > 0, np.minimum(times, now_milliseconds), now_milliseconds)
-    ids = [_id(record) or f"{partition}/{record.offset}" for record in records]
-    return Batch(
-        pa.table({JSON_COLUMN: pa.array(values, pa.large_binary())}),
-        pa.array([record.offset for record in records], pa.int64()),
-        lambda places: [values[place] for place in places],
-        arrivals=Arrivals(
-            pa.array([str(partition)] * len(records), pa.string()),
-            pa.array(ids, pa.string()),
-            times,
-        ),
-    )
-
-
-def _id(record: Record) -> str:
-    for name, value in record.headers:
-        if name == "ce_id":
-            return value.decode("utf-8", "backslashreplace")
-    return ""
 
 
 def _edges(rows: pa.RecordBatch, people: People) -> pa.RecordBatch:

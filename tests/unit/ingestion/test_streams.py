@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from services.ingestion.usecases.claims import ClaimedWarehouse, Position, claim, sweep
-from services.ingestion.usecases.ingest_stream import (
-    StreamIntake,
-    StreamTopics,
-    position_after,
-)
+from services.ingestion.usecases.claimed_warehouse import ClaimedWarehouse
+from services.ingestion.usecases.ingest_stream import StreamIntake, StreamTopics
+from services.ingestion.usecases.positions import Position, stored_positions
 from shared.bus import Message, Partition
 from shared.errors import FailedPreconditionError
+from shared.warehouse.claims import claim, sweep
 from tests.unit.ingestion.ingestion_world import NOW, World
 
 TOPICS = StreamTopics(live={"shop.events"}, backfill={"shop.past"}, dead="shop.dead")
@@ -63,17 +61,14 @@ class Member:
         self.claims, self.positions = {}, {}
 
     def claim(self, *partitions: Partition) -> dict[Partition, int]:
-        found = claim(self.world.warehouse, [str(each) for each in partitions], self.name)
-        self.claims |= {stream: each.epoch for stream, each in found.items()}
-        self.positions |= {
-            stream: Position(each.next_offset, 0, 0) for stream, each in found.items()
-        }
-        return {each: found[str(each)].next_offset for each in partitions}
+        streams = [str(each) for each in partitions]
+        self.claims |= claim(self.world.warehouse, streams, self.name)
+        self.positions |= stored_positions(self.world.warehouse, streams)
+        return {each: self.positions[str(each)].next_offset for each in partitions}
 
     def take(self, slice_):
         positions = {
-            str(each): position_after(self.positions[str(each)], records)
-            for each, records in slice_.items()
+            str(each): self.positions[str(each)].after(records) for each, records in slice_.items()
         }
         done = self.intake.take(slice_, self.claims, positions)
         self.positions |= positions
@@ -194,7 +189,7 @@ def test_of_two_who_claim_at_once_one_may_write(streams):
             "INSERT INTO stream_claims SELECT 'shop.events/0', 1, {owner:String}, now64(3)",
             {"owner": member.name},
         )
-        member.claims, member.positions = {str(FIRST): 1}, {str(FIRST): Position(0, 0, 0)}
+        member.claims, member.positions = {str(FIRST): 1}, {str(FIRST): Position()}
     with pytest.raises(FailedPreconditionError):
         members[0].take({FIRST: some(0)})
     members[1].take({FIRST: some(0)})
@@ -268,5 +263,6 @@ def test_tables_of_the_long_dead_are_dropped_and_those_of_the_living_stay(stream
     member.take({FIRST: some(1)})
     named = "SELECT count() FROM system.tables WHERE endsWith(name, '_living')"
     assert streams.one(named) == 2
+    member.warehouse.forget()
     member.warehouse.close()
     assert streams.one(named) == 0
