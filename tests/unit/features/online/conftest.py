@@ -27,9 +27,9 @@ def state(opened):
         yield state
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def engine(tmp_path_factory):
-    """One embedded engine; opening one takes longer than a test."""
+    """One embedded engine for a file: a process has one at a time, and it opens slowly."""
     with open_embedded(tmp_path_factory.mktemp("warehouse")) as warehouse:
         migrate(warehouse)
         yield warehouse
