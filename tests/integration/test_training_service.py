@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
@@ -167,8 +167,9 @@ def killed_when(stub, started, is_moment):
         run = answer.training_run
         if is_moment(run):
             for child in psutil.Process().children():
-                if "services.training.worker" in " ".join(child.cmdline()):
-                    child.kill()
+                with suppress(psutil.NoSuchProcess):  # killed a moment ago and not yet waited for
+                    if "services.training.worker" in " ".join(child.cmdline()):
+                        child.kill()
     return run
 
 
