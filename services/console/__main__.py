@@ -41,7 +41,8 @@ def run(environ: Mapping[str, str]) -> int:
         signal.signal(number, lambda *_: stopping.set())
     try:
         environment = read(environ, VARIABLES, (HOME, INGESTION_ADDRESS))
-        logs.configure().setLevel(environment[LOG_LEVEL])
+        logs.configure()
+        logging.getLogger().setLevel(environment[LOG_LEVEL])
         logging.captureWarnings(True)
         with ExitStack() as stack:
             _open(environment, stack)
