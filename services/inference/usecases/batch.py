@@ -146,7 +146,6 @@ def _table(
     reasons: list[str],
 ) -> pa.Table:
     keys, eligible = snapshot.user_keys[rows], snapshot.eligible[rows]
-    segments = outputs.segment_probabilities[rows].astype(np.float64)
     why_not = ineligible_reason(snapshot.eligible_rule)
     columns = {
         "prediction_id": prediction_ids(model.name, snapshot.as_of, keys.tolist()),
@@ -156,9 +155,21 @@ def _table(
         "dataset_hash": [snapshot.content_hash] * len(rows),
         "as_of": [snapshot.as_of] * len(rows),
         "horizon_end": [snapshot.as_of + model.horizon] * len(rows),
+        **answer_columns(outputs, rows),
+        "percentile": ranks[rows],
+        "eligible": eligible,
+        "ineligible_reason": np.where(eligible, "", why_not),
+        "reasons": reasons,
+    }
+    return pa.table(columns, schema=PREDICTIONS)
+
+
+def answer_columns(outputs: Outputs, rows: NDArray[np.intp]) -> dict[str, object]:
+    """Return the columns of `PREDICTIONS` that the model itself says, for some of its rows."""
+    segments = outputs.segment_probabilities[rows].astype(np.float64)
+    return {
         "active_probability": outputs.active_probability[rows].astype(np.float64),
         "churn_probability": outputs.churn_probability[rows].astype(np.float64),
-        "percentile": ranks[rows],
         "expected_value_micros": outputs.expected_value_micros[rows],
         "segment_probabilities": pa.FixedSizeListArray.from_arrays(
             pa.array(segments.ravel()), segments.shape[1]
@@ -166,8 +177,4 @@ def _table(
         "segment": outputs.segments[rows],
         "value_low_micros": outputs.value_low_micros[rows],
         "value_high_micros": outputs.value_high_micros[rows],
-        "eligible": eligible,
-        "ineligible_reason": np.where(eligible, "", why_not),
-        "reasons": reasons,
     }
-    return pa.table(columns, schema=PREDICTIONS)

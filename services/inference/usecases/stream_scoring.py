@@ -15,7 +15,7 @@ from services.inference.domain.reasons import ineligible_reason
 from services.inference.domain.stream_counts import Counts
 from services.inference.domain.stream_cut import cuts
 from services.inference.domain.trigger import Memory, basis, called, denied, due, tell
-from services.inference.usecases.batch import PREDICTIONS
+from services.inference.usecases.batch import PREDICTIONS, answer_columns
 from services.inference.usecases.ports import Model
 from shared.bus.decoded import DecodedEvents
 from shared.bus.port import Record
@@ -242,7 +242,6 @@ def _table(
     bases: Sequence[str],
 ) -> pa.Table:
     count = len(rows)
-    segments = outputs.segment_probabilities[rows].astype(np.float64)
     as_of = pa.array(as_of_ms).cast(pa.timestamp("ms", "UTC"))
     horizon_ms = round(facts.horizon.total_seconds() * 1000)
     columns = {
@@ -255,17 +254,9 @@ def _table(
         "dataset_hash": [""] * count,
         "as_of": as_of,
         "horizon_end": pa.array(as_of_ms + horizon_ms).cast(pa.timestamp("ms", "UTC")),
-        "active_probability": outputs.active_probability[rows].astype(np.float64),
-        "churn_probability": outputs.churn_probability[rows].astype(np.float64),
+        **answer_columns(outputs, rows),
         # A user's place among all is known to batches alone.
         "percentile": np.full(count, np.nan),
-        "expected_value_micros": outputs.expected_value_micros[rows],
-        "segment_probabilities": pa.FixedSizeListArray.from_arrays(
-            pa.array(segments.ravel()), segments.shape[1]
-        ).cast(pa.list_(pa.float64())),
-        "segment": outputs.segments[rows],
-        "value_low_micros": outputs.value_low_micros[rows],
-        "value_high_micros": outputs.value_high_micros[rows],
         "eligible": eligible,
         "ineligible_reason": np.where(eligible, "", why_not),
         "reasons": ["[]"] * count,

@@ -9,34 +9,19 @@ import pytest
 
 from services.feature.adapters.history import EventHistory
 from services.feature.usecases.rows import collect
-from shared.features import FEATURES, Aggregate, Events, Feature, Function, Property, Window
+from shared.features import FEATURES
 from shared.features.calendar import Instant, Spine, day_start
 from shared.features.compiler import compile_sql
 from shared.features.reference import feature_value, spend_micros
 from tests.support.histories import events_table, random_rows, reference_events
+from tests.support.unshipped_features import UNSHIPPED
 
 FIRST_DAY = 15_000
 INSTANTS = (15_030, 15_060, 15_091, 15_400)
 HORIZON = 20
 ZONES = ("UTC", "America/Sao_Paulo", "Pacific/Auckland")
 
-# What the algebra can say and no shipped feature does.
-EXTRA = {
-    f"extra_{number}": Feature(f"extra_{number}", "extra", expression, "", "", "")
-    for number, expression in enumerate(
-        (
-            Aggregate(Function.MIN, Events.ORDERS, Property.GROSS, Window(60, 10)),
-            Aggregate(Function.MAX, Events.ORDERS, Property.ITEMS),
-            Aggregate(Function.LAST, Events.VIEWS, Property.TIME, Window(60)),
-            Aggregate(Function.COUNT, Events.VIEWS, window=Window(40, 4)),
-            Aggregate(Function.FIRST, Events.ORDERS, Property.TIME, Window(45, 5)),
-            Aggregate(Function.MEAN, Events.REVENUE, Property.NET, Window(90)),
-            Aggregate(Function.DISTINCT, Events.CARTS, Property.DAY, Window(365)),
-            Aggregate(Function.COUNT, Events.ANY, window=Window(30)),
-            Aggregate(Function.COUNT, Events.ANY),
-        )
-    )
-}
+EXTRA = {feature.name: feature for feature in UNSHIPPED}
 DECLARED = {**FEATURES, **EXTRA}
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import InvalidArgumentError
-from shared.features import FEATURES, Aggregate, Events, Feature, Function, Property, Window
+from shared.features import FEATURES
 from shared.features.calendar import Instant
 from shared.features.online import OnlineFeatures, OnlineSettings, Outcome, Status
 from shared.features.online.days import LocalDays
@@ -26,29 +26,12 @@ from tests.support.histories import (
     random_rows,
     reference_events,
 )
+from tests.support.unshipped_features import UNSHIPPED
 
 FIRST_DAY, LAST_DAY = 15_000, 15_420
 USERS, VISITORS = range(1, 7), range(101, 106)
 ZONE = "America/Sao_Paulo"
-
-# What the algebra can say and no shipped feature does.
-EXTRA = tuple(
-    Feature(f"extra_{number}", "extra", expression, "", "", "")
-    for number, expression in enumerate(
-        (
-            Aggregate(Function.MIN, Events.ORDERS, Property.GROSS, Window(60, 10)),
-            Aggregate(Function.MAX, Events.ORDERS, Property.ITEMS),
-            Aggregate(Function.LAST, Events.VIEWS, Property.TIME, Window(60)),
-            Aggregate(Function.COUNT, Events.VIEWS, window=Window(40, 4)),
-            Aggregate(Function.FIRST, Events.ORDERS, Property.TIME, Window(45, 5)),
-            Aggregate(Function.MEAN, Events.REVENUE, Property.NET, Window(90)),
-            Aggregate(Function.DISTINCT, Events.CARTS, Property.DAY, Window(365)),
-            Aggregate(Function.COUNT, Events.ANY, window=Window(30)),
-            Aggregate(Function.COUNT, Events.ANY),
-        )
-    )
-)
-DECLARED = (*FEATURES.values(), *EXTRA)
+DECLARED = (*FEATURES.values(), *UNSHIPPED)
 
 
 def batch(rows: Iterable[Row]) -> pa.RecordBatch:
